@@ -1,0 +1,198 @@
+package stack
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Compression is how a layer travels.
+type Compression int
+
+const (
+	Gzip Compression = iota
+	// Zstd cannot be pulled by Docker before 23.0.
+	Zstd
+	Plain
+)
+
+// Layer is one layer of an image.
+type Layer struct {
+	// Open returns the layer's uncompressed tar.
+	Open        func() (io.ReadCloser, error)
+	Compression Compression
+}
+
+// Tar is a layer of these bytes.
+func Tar(tar []byte) Layer {
+	return Layer{Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(tar)), nil }}
+}
+
+// TarFile is a layer of the tar at path.
+func TarFile(path string) Layer {
+	return Layer{Open: func() (io.ReadCloser, error) { return os.Open(path) }}
+}
+
+// Image is an image to push.
+type Image struct {
+	Layers []Layer
+	Config v1.Config
+	// Docker makes it a Docker schema 2 image rather than an OCI one.
+	Docker bool
+	// Arch is the architecture in its config. Default: amd64.
+	Arch string
+}
+
+// With returns the image with its layers compressed this way: the same image
+// for whoever pulls it, with the same diff IDs.
+func (i Image) With(c Compression) Image {
+	layers := make([]Layer, len(i.Layers))
+	for n, layer := range i.Layers {
+		layers[n] = Layer{Open: layer.Open, Compression: c}
+	}
+	i.Layers = layers
+	return i
+}
+
+// Push pushes the image to the registry as repository:e2e and returns that
+// reference with the registry's host.
+func (s *Stack) Push(t testing.TB, repository string, image Image) string {
+	t.Helper()
+	ref, err := name.ParseReference(s.Registry+"/"+repository+":e2e", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := image.assemble(s.Scratch(t))
+	if err != nil {
+		t.Fatalf("build image %s: %v", repository, err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
+		t.Fatalf("push %s: %v", ref, err)
+	}
+	return ref.String()
+}
+
+// assemble compresses the layers into dir and describes them.
+func (i Image) assemble(dir string) (v1.Image, error) {
+	manifest, config := types.OCIManifestSchema1, types.OCIConfigJSON
+	if i.Docker {
+		manifest, config = types.DockerManifestSchema2, types.DockerConfigJSON
+	}
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		OS: "linux", Architecture: i.arch(), Config: i.Config, RootFS: v1.RootFS{Type: "layers"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	img = mutate.ConfigMediaType(mutate.MediaType(img, manifest), config)
+	for n, layer := range i.Layers {
+		blob, err := layer.compress(dir, i.Docker)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d: %w", n, err)
+		}
+		if img, err = mutate.AppendLayers(img, blob); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", n, err)
+		}
+	}
+	return img, nil
+}
+
+func (i Image) arch() string {
+	if i.Arch == "" {
+		return "amd64"
+	}
+	return i.Arch
+}
+
+// blob is a compressed layer in a file. It is a v1.Layer.
+type blob struct {
+	path           string
+	digest, diffID v1.Hash
+	size           int64
+	mediaType      types.MediaType
+}
+
+func (b blob) Digest() (v1.Hash, error)             { return b.digest, nil }
+func (b blob) DiffID() (v1.Hash, error)             { return b.diffID, nil }
+func (b blob) Size() (int64, error)                 { return b.size, nil }
+func (b blob) MediaType() (types.MediaType, error)  { return b.mediaType, nil }
+func (b blob) Compressed() (io.ReadCloser, error)   { return os.Open(b.path) }
+func (b blob) Uncompressed() (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
+
+func (l Layer) compress(dir string, docker bool) (blob, error) {
+	in, err := l.Open()
+	if err != nil {
+		return blob{}, err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(dir, "layer-")
+	if err != nil {
+		return blob{}, err
+	}
+	defer out.Close()
+
+	digest, diffID := sha256.New(), sha256.New()
+	compressor, err := l.Compression.writer(io.MultiWriter(out, digest))
+	if err != nil {
+		return blob{}, err
+	}
+	if _, err := io.Copy(compressor, io.TeeReader(in, diffID)); err != nil {
+		return blob{}, err
+	}
+	if err := compressor.Close(); err != nil {
+		return blob{}, err
+	}
+	size, err := out.Seek(0, io.SeekCurrent)
+	return blob{
+		path: out.Name(), digest: sum(digest), diffID: sum(diffID), size: size, mediaType: l.Compression.mediaType(docker),
+	}, err
+}
+
+func sum(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}
+
+func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
+	switch c {
+	case Zstd:
+		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	case Plain:
+		return nopCloser{w}, nil
+	default:
+		return gzip.NewWriterLevel(w, gzip.BestSpeed)
+	}
+}
+
+func (c Compression) mediaType(docker bool) types.MediaType {
+	switch {
+	case c == Zstd:
+		return types.OCILayerZStd
+	case c == Plain && docker:
+		return types.DockerUncompressedLayer
+	case c == Plain:
+		return types.OCIUncompressedLayer
+	case docker:
+		return types.DockerLayer
+	default:
+		return types.OCILayer
+	}
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
