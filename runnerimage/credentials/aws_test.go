@@ -246,6 +246,7 @@ func TestAmbientECR(t *testing.T) {
 		{"container: token refused", container("guarded", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "wrong-s3cr3t"), "status 401 AccessDenied: token *** is wrong"},
 		{"container: token with lines", container("guarded", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/lines"), "line break"},
 		{"container: no such task", container("gone"), "ECS task role: status 404"},
+		{"container: nobody there", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/s3cr3t"}, "ECS task role: 127.0.0.1:1: dial tcp"},
 		{"container: redirects are not followed", container("elsewhere"), "status 302"},
 		{"container: any host in the clear", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/s3cr3t"}, "must be asked by https"},
 		{"container: other schemes", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "file:///s3cr3t"}, "not an http or https URL"},
