@@ -47,6 +47,12 @@ type Layout struct {
 	Digest string `json:"digest,omitempty"`
 	// Config is the image's config blob, byte for byte.
 	Config json.RawMessage `json:"config,omitempty"`
+	// User and WorkDir are the settings that replace the image's, Own the
+	// names of the runner's settings: all that a process which is started
+	// beside the program needs to know of them.
+	User    string   `json:"user,omitempty"`
+	WorkDir string   `json:"workdir,omitempty"`
+	Own     []string `json:"own,omitempty"`
 }
 
 // Load reads the layout recorded at path; without a file nothing was laid
