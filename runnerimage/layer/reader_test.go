@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -446,11 +447,11 @@ func TestClose(t *testing.T) {
 // asked for must not stay in memory with them.
 func TestKeptEntriesAreSmall(t *testing.T) {
 	var entries []Entry
-	for i := range 64 {
-		entries = append(entries, File(fmt.Sprintf("%d", i)+strings.Repeat("/", 400_000), "",
-			Xattr("user.x", "y"), PAX("comment", strings.Repeat("c", 500_000))))
+	for i := range 32 {
+		entries = append(entries, File(fmt.Sprintf("%d", i)+strings.Repeat("/", 200_000), "",
+			Xattr("user.x", "y"), PAX("comment", strings.Repeat("c", 200_000))))
 	}
-	blob := Gzip(Build(entries...))
+	blob := Build(entries...)
 	entries = nil
 	heap := func() uint64 {
 		var m runtime.MemStats
@@ -460,21 +461,27 @@ func TestKeptEntriesAreSmall(t *testing.T) {
 	}
 	before := heap()
 	kept, _, err := read(bytes.NewReader(blob), layer.Limits{})
-	if err != nil || len(kept) != 64 {
+	if err != nil || len(kept) != 32 {
 		t.Fatalf("%d entries, error %v", len(kept), err)
 	}
-	if after := heap(); after > before+8<<20 {
+	if after := heap(); after > before+3<<20 {
 		t.Errorf("the entries keep %d bytes alive", after-before)
 	}
 	runtime.KeepAlive(kept)
+	runtime.KeepAlive(blob)
 }
 
 // TestGoCorpus reads the archives of Go's own tests and compares with
 // archive/tar: the same content in the same order, or failure of both.
 func TestGoCorpus(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src/archive/tar/testdata/*.tar*"))
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(root)), "src/archive/tar/testdata")
+	files, err := filepath.Glob(filepath.Join(dir, "*.tar*"))
 	if err != nil || len(files) < 30 {
-		t.Fatalf("%d archives in Go's source tree at %s, want more (error %v)", len(files), runtime.GOROOT(), err)
+		t.Fatalf("%d archives in %s, want Go's whole corpus (error %v)", len(files), dir, err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -523,13 +530,22 @@ func compare(t *testing.T, b []byte) {
 		device := e.Type == layer.CharDevice || e.Type == layer.BlockDevice
 		if e.Name != strings.Trim(path.Clean(h.Name), "/") || e.Mode != uint32(h.Mode&0o7777) || int(e.UID) != h.Uid || int(e.GID) != h.Gid ||
 			e.Type == layer.Regular && e.Size != h.Size || e.Type == layer.Symlink && e.Link != h.Linkname || e.Type == layer.HardLink && e.Link != h.Linkname ||
-			!e.ModTime.Equal(h.ModTime) || device && (int64(e.Major) != h.Devmajor || int64(e.Minor) != h.Devminor) || len(e.Xattrs) != len(h.Xattrs) {
+			!e.ModTime.Equal(h.ModTime) || device && (int64(e.Major) != h.Devmajor || int64(e.Minor) != h.Devminor) || len(e.Xattrs) != countXattrs(h) {
 			t.Errorf("entry %d is\n%+v, archive/tar has\n%+v", i, e, *h)
 		}
 		if contents[i] != wantContents[i] {
 			t.Errorf("the content of %s differs", e.Name)
 		}
 	}
+}
+
+func countXattrs(h *tar.Header) (n int) {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "SCHILY.xattr.") {
+			n++
+		}
+	}
+	return n
 }
 
 // plainly reads with archive/tar alone, as read does.
