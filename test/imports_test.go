@@ -1,0 +1,314 @@
+// Package test proves the project from the outside. This file is its floor
+// plan: which room may know which, and what the runner's binary may hold.
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/clipperregistry/runner"
+
+// wall is what stands around one room. It speaks of the room's own code; its
+// tests may import what they like.
+type wall struct {
+	room string
+	// rooms are all rooms that it may import. Nobody may import cmd/… or test/….
+	rooms []string
+	// imports and links are what it must not import itself, and what must not
+	// come in through anybody. A name ends what it names: "os" is os alone,
+	// "net/..." is net and all beneath it.
+	imports, links []string
+	because        string
+}
+
+// Things that several walls keep out.
+var (
+	network    = []string{"net/..."}
+	registries = []string{"net/http/...", "github.com/google/go-containerregistry/..."}
+	inOut      = []string{"net/...", "os/...", "io/fs", "io/ioutil", "syscall", "golang.org/x/sys/..."}
+	heavy      = []string{
+		"github.com/aws/...", "github.com/google/go-github/...", "github.com/bradleyfalzon/...",
+		"database/sql/...", "modernc.org/...", "github.com/jackc/...", "github.com/riverqueue/...",
+		"github.com/alecthomas/kong/...", "github.com/spf13/...",
+		"html/template", "text/template/...",
+		"github.com/docker/docker/...", "github.com/docker/cli/...", "github.com/moby/moby/...",
+		"testing/...",
+	}
+)
+
+// dockerConfig is the one part of docker/cli that is let through to the
+// runner: go-containerregistry's authn and transport import it, and nothing
+// here calls it.
+const dockerConfig = "github.com/docker/cli/cli/config/..."
+
+var walls = []wall{
+	{room: "runnerimage/oci", imports: inOut,
+		because: "references, digests and platforms are words: whoever parses one waits for nobody and cannot fail for outer reasons"},
+	{room: "runnerimage/registry", rooms: []string{"runnerimage/oci"},
+		because: "it hands out verified bytes; what layers hold is the layer room's, and who may pull is asked through an interface, so no credential can slip into the protocol"},
+	{room: "runnerimage/credentials", imports: []string{"os/...", "syscall", "github.com/google/go-containerregistry/pkg/v1/..."},
+		links:   []string{"github.com/aws/..."},
+		because: "it answers which credentials go to which host and speaks no registry protocol; it opens no file, because a set-uid runner must open them with the real ids"},
+	{room: "runnerimage/layer", imports: []string{"os/...", "syscall", "golang.org/x/sys/..."}, links: append([]string{"github.com/google/go-containerregistry/..."}, network...),
+		because: "a blob is hostile input: the code that reads it can neither write nor call out"},
+	{room: "runnerimage/toc", rooms: []string{"runnerimage/layer"}, imports: append([]string{"golang.org/..."}, inOut...), links: append([]string{"github.com/google/go-containerregistry/..."}, network...),
+		because: "the waist of the corridor: whether a tree comes from layers or from a published table, the merge is a pure function"},
+	{room: "runnerimage/rootfs", rooms: []string{"runnerimage/layer", "runnerimage/toc"}, links: registries,
+		because: "it writes a tree wherever the bytes come from; a network fault is not its story"},
+	{room: "runnerimage/process", links: registries,
+		because: "what becomes of an image's config is decided without asking anybody; it runs again at every restart, without a network"},
+	{room: "runnerimage/state", imports: network, links: registries,
+		because: "what a container remembers is read at every restart and by every health check; it knows no other room's types"},
+	{room: "runnerimage/applet", rooms: []string{"runnerimage/oci", "runnerimage/process", "runnerimage/state"}, links: []string{"net/http/...", "github.com/google/go-containerregistry/pkg/authn", "github.com/google/go-containerregistry/pkg/v1/remote/..."},
+		because: "the small commands act inside the container and never pull"},
+	{room: "runnerimage/image",
+		because: "the image's builder works on a developer's machine, from files, and is in no binary that runs in a container"},
+	{room: "runnerimage/sandbox", links: registries,
+		because: "it gives a program namespaces; the image in them is the runner's business"},
+	{room: "runnerimage", rooms: []string{
+		"runnerimage/credentials", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
+		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/state", "runnerimage/toc"},
+		because: "the pipeline: the parent imports its stations and tells their order; image, applet and sandbox are no stations"},
+
+	{room: "cmd/runner", rooms: []string{"runnerimage", "runnerimage/process"}, links: heavy,
+		because: "every package is paid for at every start of every container: in bytes to pull, in memory, in initialisers"},
+	{room: "cmd/applet", rooms: []string{"runnerimage/applet"}, links: append([]string{"net/http/...", "crypto/tls"}, heavy...),
+		because: "a health check starts it every few seconds; it never talks to a registry"},
+	{room: "cmd/build-image", rooms: []string{"runnerimage/image"},
+		because: "it builds the image from two finished programs and shares no code with them"},
+	{room: "cmd/clipper-runner", rooms: []string{
+		"runnerimage", "runnerimage/credentials", "runnerimage/image", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
+		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/sandbox", "runnerimage/state", "runnerimage/toc"},
+		because: "the command line for people is the only place in which every room meets"},
+}
+
+// budget says, for every module of other people that cmd/runner links, what
+// it is for and what it costs in the binary (stripped, linux/amd64, code and
+// data, measured by leaving it out or by its symbols).
+var budget = map[string]string{
+	"github.com/google/go-containerregistry":      "the registry's token exchange, names and manifest types",
+	"github.com/docker/cli":                       "cli/config only, through go-containerregistry's authn; never called",
+	"github.com/docker/docker-credential-helpers": "through docker/cli; never called",
+	"github.com/sirupsen/logrus":                  "through docker/cli; never called",
+	"github.com/opencontainers/go-digest":         "through go-containerregistry's name",
+	"github.com/klauspost/compress":               "gzip and zstd at twice the speed of the standard library",
+	"github.com/moby/sys/mountinfo":               "what is mounted in the container, parsed as Docker parses it",
+	"github.com/moby/sys/user":                    "users and groups of the image's own files",
+	"golang.org/x/crypto/x509roots/fallback":      "Mozilla's certificates: the bare image has none of its own",
+	"golang.org/x/sync":                           "errgroup and semaphore",
+	"golang.org/x/sys":                            "system calls that package syscall lacks",
+	"golang.org/x/term":                           "whether a person watches the progress",
+}
+
+// pkg is what the tests ask of `go list -json`.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	Module     *struct{ Path string }
+}
+
+// room is the package's folder in this module, "." for the module's root; not
+// ok for packages of others.
+func (p pkg) room() (string, bool) {
+	if p.ImportPath == module {
+		return ".", true
+	}
+	return strings.CutPrefix(p.ImportPath, module+"/")
+}
+
+var architectures = []string{"amd64", "arm64"}
+
+// packages lists the packages of this module and all they link, by import
+// path, as the image's binaries are built. Tests share one listing.
+var packages = sync.OnceValues(func() (map[string]map[string]pkg, error) {
+	if err := touchSources(); err != nil {
+		return nil, err
+	}
+	byArch := map[string]map[string]pkg{}
+	for _, arch := range architectures {
+		cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,Module", "./...")
+		cmd.Dir = ".."
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOWORK=off")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, errors.New("go list: " + err.Error() + "\n" + stderr.String())
+		}
+		list := map[string]pkg{}
+		for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+			var p pkg
+			if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			list[p.ImportPath] = p
+		}
+		byArch[arch] = list
+	}
+	return byArch, nil
+})
+
+// touchSources looks at every source file, because `go test` keeps a result
+// until a file changes that the test itself has looked at; what go list reads
+// would not count.
+func touchSources() error {
+	return filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return filepath.SkipDir
+		}
+		if name := d.Name(); strings.HasSuffix(name, ".go") || name == "go.mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
+
+func listed(t *testing.T, arch string) map[string]pkg {
+	t.Helper()
+	byArch, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return byArch[arch]
+}
+
+// matches reports whether a pattern of a wall names the package.
+func matches(pattern, path string) bool {
+	if parent, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == parent || strings.HasPrefix(path, parent+"/")
+	}
+	return path == pattern
+}
+
+func named(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, path) })
+}
+
+// breaches lists what a room has that its wall keeps out.
+func (w wall) breaches(p pkg) []string {
+	var found []string
+	for _, path := range p.Imports {
+		room, ours := pkg{ImportPath: path}.room()
+		switch {
+		case ours && !slices.Contains(w.rooms, room):
+			found = append(found, "imports the room "+room)
+		case named(w.imports, path):
+			found = append(found, "imports "+path)
+		}
+	}
+	for _, path := range p.Deps {
+		if named(w.links, path) && !matches(dockerConfig, path) {
+			found = append(found, "links "+path)
+		}
+	}
+	return found
+}
+
+func TestWalls(t *testing.T) {
+	for _, arch := range architectures {
+		list := listed(t, arch)
+		for _, w := range walls {
+			p, ok := list[module+"/"+w.room]
+			if !ok {
+				continue // TestEveryRoomHasAWall has seen to its folder
+			}
+			for _, breach := range w.breaches(p) {
+				t.Errorf("%s %s (linux/%s)\n\tthe wall stands because %s", w.room, breach, arch, w.because)
+			}
+		}
+	}
+}
+
+// TestEveryRoomHasAWall finds packages without a row, and rows without a room
+// or a reason.
+func TestEveryRoomHasAWall(t *testing.T) {
+	var rooms []string
+	for _, w := range walls {
+		if slices.Contains(rooms, w.room) {
+			t.Errorf("%s has two rows", w.room)
+		}
+		rooms = append(rooms, w.room)
+		if w.because == "" {
+			t.Errorf("the wall of %s has no reason", w.room)
+		}
+		for _, room := range append([]string{w.room}, w.rooms...) {
+			if info, err := os.Stat(filepath.Join("..", room)); err != nil || !info.IsDir() {
+				t.Errorf("the row of %s names %s, which is no folder", w.room, room)
+			}
+			if room != w.room && (strings.HasPrefix(room, "cmd/") || strings.HasPrefix(room, "test/")) {
+				t.Errorf("the row of %s lets %s in; commands and tests are nobody's library", w.room, room)
+			}
+		}
+	}
+	for _, p := range listed(t, architectures[0]) {
+		room, ours := p.room()
+		if ours && !strings.HasPrefix(room, "test/") && room != "test" && !slices.Contains(rooms, room) {
+			t.Errorf("%s has no wall: add a row with its reason", room)
+		}
+	}
+}
+
+// TestBudget holds the runner's modules against the list of those that are
+// worth their price.
+func TestBudget(t *testing.T) {
+	linked := map[string]bool{}
+	for _, arch := range architectures {
+		list := listed(t, arch)
+		for _, path := range list[module+"/cmd/runner"].Deps {
+			if m := list[path].Module; m != nil && m.Path != module {
+				linked[m.Path] = true
+			}
+		}
+	}
+	for path := range linked {
+		if budget[path] == "" {
+			t.Errorf("cmd/runner now links %s: leave it out, or say in the budget what it is for and what it costs", path)
+		}
+	}
+	for path := range budget {
+		if !linked[path] {
+			t.Errorf("cmd/runner no longer links %s: take it off the budget", path)
+		}
+	}
+}
+
+// TestWallsHold breaks walls on purpose: a table that lets everything pass
+// would look the same as one that is kept.
+func TestWallsHold(t *testing.T) {
+	w := wall{rooms: []string{"runnerimage/oci"}, imports: []string{"os/..."}, links: []string{"net/http", "github.com/docker/cli/..."}}
+	for _, tt := range []struct {
+		name string
+		p    pkg
+		want string
+	}{
+		{"what is let in", pkg{Imports: []string{"fmt", "osx", module + "/runnerimage/oci"}, Deps: []string{"os", "net/http/httptrace"}}, ""},
+		{"a room", pkg{Imports: []string{module + "/runnerimage/layer"}}, "imports the room runnerimage/layer"},
+		{"a command", pkg{Imports: []string{module + "/cmd/runner"}}, "imports the room cmd/runner"},
+		{"a package", pkg{Imports: []string{"os"}}, "imports os"},
+		{"a package beneath", pkg{Imports: []string{"os/exec"}}, "imports os/exec"},
+		{"a link", pkg{Deps: []string{"net/http"}}, "links net/http"},
+		{"docker/cli", pkg{Deps: []string{"github.com/docker/cli/cli/command"}}, "links github.com/docker/cli/cli/command"},
+		{"its config", pkg{Deps: []string{"github.com/docker/cli/cli/config/types"}}, ""},
+	} {
+		if got := strings.Join(w.breaches(tt.p), ", "); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
