@@ -12,19 +12,12 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/clipperregistry/runner/runnerimage/applet"
 )
 
 // home is the directory of the runner image that outlives the layout.
 const home = "/.clipper-runner"
-
-// appletNames are the commands of the bare image: what GitHub's runner, its
-// Kubernetes hooks and `docker exec` ask of a container before the image is
-// laid out.
-var appletNames = []string{
-	"[", "basename", "bash", "cat", "chmod", "cp", "cut", "dirname", "echo", "env", "false", "find", "grep", "head", "id", "ln",
-	"ls", "mkdir", "mv", "printf", "pwd", "readlink", "rm", "sed", "sh", "sleep", "sort", "stat", "tar", "test", "touch", "tr",
-	"true", "uname", "wc", "which", "whoami",
-}
 
 const passwd = `root:x:0:0:root:/.clipper-runner/home:/.clipper-runner/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/.clipper-runner/bin/false
@@ -54,7 +47,7 @@ func symlink(name, target string) node { return node{name: name, mode: 0o777, li
 // The runner is set-uid so that it can lay out the image under `docker run
 // --user`; it gives the bit up before any program of the image starts. The
 // applets have no part in that, so they are another file, not a link to it.
-func tree(version string, runner, applet []byte) ([]node, error) {
+func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
 	bare := []node{
 		dir("/etc", 0o755),
 		// Docker looks up `--user root` here before anything runs.
@@ -81,16 +74,20 @@ func tree(version string, runner, applet []byte) ([]node, error) {
 		file(home+"/image.json", 0o644, append(description, '\n')),
 		dir(home+"/home", 0o700),
 		dir(home+"/store", 0o700),
-		file(home+"/runner", 0o4755, runner),
-		file(home+"/applet", 0o755, applet),
+		file(home+"/runner", 0o4755, runnerFile),
+		file(home+"/applet", 0o755, appletFile),
 		symlink(home+"/exec", "applet"),
 		symlink(home+"/github-init", "runner"),
 		symlink(home+"/healthcheck", "applet"),
 		dir(home+"/bin", 0o755),
-		symlink(home+"/bin/tail", "../runner"),
 	)
-	for _, name := range appletNames {
-		nodes = append(nodes, symlink(home+"/bin/"+name, "../applet"))
+	for _, name := range applet.Names() {
+		target := "../applet"
+		if name == "tail" {
+			// GitHub starts a job's container by this name.
+			target = "../runner"
+		}
+		nodes = append(nodes, symlink(home+"/bin/"+name, target))
 	}
 	return nodes, nil
 }

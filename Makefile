@@ -1,0 +1,58 @@
+# make build   the programs, in dist/
+# make image   the runner image, in dist/: an OCI layout and archives for `docker load`
+# make demo    does all set-up and shows the main job
+# make test    does all set-up and runs the whole suite; make soak: the long form
+# make bench   prints the figures; make fuzz: every fuzz target for FUZZTIME
+# make lint    vet, staticcheck, formatting, shell scripts
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+FUZZTIME ?= 20s
+# References to push the image to, by commas; none: only build it.
+PUSH ?=
+
+# The same bytes wherever it is built, and programs that need no loader.
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+ARCHES = amd64 arm64
+WITH_STACK = test/setup/with-stack.sh
+
+.PHONY: build image demo test soak bench fuzz lint clean
+.DEFAULT_GOAL := build
+
+build:
+	$(GO_BUILD) -o dist/ ./cmd/clipper-runner ./cmd/runner ./cmd/applet
+	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(GO_BUILD) -o dist/linux-$(arch)/ ./cmd/runner ./cmd/applet && ) true
+
+image: build
+	go run ./cmd/build-image -version '$(VERSION)' -revision '$(REVISION)' -push '$(PUSH)'
+
+demo: image
+	test/setup/install.sh
+	$(WITH_STACK) --engine-optional test/setup/demo.sh
+
+test: image
+	test/setup/install.sh
+	$(WITH_STACK) test/setup/test.sh
+
+soak: image
+	test/setup/install.sh
+	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -stacks 1000
+
+bench: image
+	test/setup/install.sh
+	$(WITH_STACK) go test ./test/bench -run '^$$' -bench . -timeout 4h
+
+fuzz:
+	@set -e; for room in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$room | grep '^Fuzz'); do \
+			echo "$$room $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$room; \
+		done; \
+	done
+
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	@if command -v shellcheck >/dev/null; then shellcheck test/setup/*.sh .ci/run; else echo "no shellcheck here: the shell scripts are not checked"; fi
+
+clean:
+	rm -rf dist

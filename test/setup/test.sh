@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs the whole test suite on a stack that is there already (with-stack.sh):
+# vet, the rooms under the race detector, then end to end. All three run even
+# if one fails; the last lines say how each went.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+summary=()
+failed=0
+
+# stage runs one part of the suite and notes its outcome: stage NAME COMMAND…
+stage() {
+	local name=$1 start=$SECONDS outcome=passed
+	shift
+	echo "=== $name"
+	"$@" || {
+		outcome="FAILED (exit $?)"
+		failed=1
+	}
+	summary+=("$(printf '%-12s %s after %d s' "$name" "$outcome" $((SECONDS - start)))")
+}
+
+mapfile -t rooms < <(go list ./... | grep -vE '/test/(e2e|bench)$')
+stage vet go vet ./...
+stage rooms go test -race -timeout 15m "${rooms[@]}"
+stage end-to-end go test -timeout 45m ./test/e2e
+printf '=== %s\n' "${summary[@]}"
+exit $failed
