@@ -104,7 +104,7 @@ func startError(file string, err error) error {
 	}
 	if !errors.Is(err, syscall.ENOENT) {
 		if errors.Is(err, syscall.ENOEXEC) {
-			return fmt.Errorf("%w: %q: %w; it is made for another platform, or a script without #!", ErrNotExecutable, file, err)
+			return fmt.Errorf("%w: %q: %w; it is made for another platform, or a script without a #! line", ErrNotExecutable, file, err)
 		}
 		return fmt.Errorf("%w: %q: %w", ErrNotExecutable, file, err)
 	}

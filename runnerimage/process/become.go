@@ -43,6 +43,9 @@ func GiveUpSetuid(file string) error {
 	if errors.Is(err, unix.EROFS) {
 		return fmt.Errorf("give up the set-uid bit of %s: %w; run the container without --read-only", file, err)
 	}
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("give up the set-uid bit of %s: %w; the bit had no effect (no-new-privileges, nosuid), so run the container without --user", file, err)
+	}
 	if err != nil {
 		return fmt.Errorf("give up the set-uid bit of %s: %w", file, err)
 	}

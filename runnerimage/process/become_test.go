@@ -26,12 +26,12 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == InitName {
 		code, err := Init(os.Args)
 		if err != nil {
-			os.Exit(fail(err))
+			code = fail(err)
 		}
-		os.Exit(code)
+		syscall.Exit(code) // os.Exit waits a second under the race detector
 	}
 	if len(os.Args) == 3 && os.Args[1] == "become" {
-		os.Exit(fail(become(os.Args[2])))
+		syscall.Exit(fail(become(os.Args[2])))
 	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "these tests change users: run them as root")
@@ -76,6 +76,10 @@ func become(arg string) error {
 	if err != nil {
 		return err
 	}
+	if r.Overrides.Env, err = GivenEnv(); err != nil {
+		return err
+	}
+	r.Overrides.Own = []string{"SECRET"}
 	plan, err := Resolve(r.Root, r.Config, r.Overrides)
 	if err != nil {
 		return err
@@ -184,7 +188,7 @@ func without(t *testing.T, set string, drop Capabilities) string {
 const none = "0000000000000000"
 
 // look prints what the tests ask about the process, in a form status reads.
-const look = `cat /proc/self/status; echo "umask: $(umask)"; echo "cwd: $(pwd -P)"; echo "leak: $(ls -l /proc/self/fd | grep -c leak)"`
+const look = `cat /proc/self/status; echo "umask: $(umask)"; echo "cwd: $(pwd -P)"; echo "leak: $(ls -l /proc/self/fd | grep -c leak)"; echo "names: $(env | cut -d= -f1 | sort | tr '\n' ' ')"`
 
 func TestBecome(t *testing.T) {
 	file := binary(t, 0o755)
@@ -235,6 +239,7 @@ func TestBecome(t *testing.T) {
 			}},
 		} {
 			t.Run(fmt.Sprintf("%s/init=%d", test.name, init), func(t *testing.T) {
+				t.Parallel()
 				r := runner{
 					Root:      accounts,
 					Config:    Config{User: test.user, WorkingDir: test.dir, Cmd: []string{"sh", "-c", look}},
@@ -448,6 +453,7 @@ func TestSetuidRunner(t *testing.T) {
 			for name, want := range map[string]string{
 				"Uid": "1000 1000 1000 1000", "Gid": test.gid, "Groups": test.groups,
 				"CapInh": none, "CapPrm": none, "CapEff": none, "CapAmb": none, "umask": "0022",
+				"names": "HOME PATH PWD", // PWD is the shell's
 			} {
 				if got[name] != want {
 					t.Errorf("%s: %q, want %q", name, got[name], want)
@@ -472,6 +478,18 @@ func TestGiveUpSetuidFails(t *testing.T) {
 	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("without privilege", func(t *testing.T) {
+		file := binary(t, 0o755)
+		other := filepath.Join(filepath.Dir(file), "other")
+		if err := errors.Join(os.WriteFile(other, nil, 0o755), os.Chmod(other, 0o755|os.ModeSetuid)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := runner{Setuid: other}.command(t, file)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000}}
+		if err := cmd.Run(); err == nil || !strings.Contains(fmt.Sprint(cmd.Stderr), "no-new-privileges") {
+			t.Errorf("error %v, %s", err, cmd.Stderr)
+		}
+	})
 	for _, name := range []string{"link", "none"} {
 		if err := GiveUpSetuid(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s: no error", name)

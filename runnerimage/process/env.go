@@ -1,6 +1,9 @@
 package process
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -18,6 +21,23 @@ const (
 	// engineTerm is what engines set with a terminal.
 	engineTerm = "xterm"
 )
+
+// GivenEnv is the environment this process was started with, for
+// Overrides.Env. os.Environ is not: in a set-uid program Go puts
+// GOTRACEBACK=none into it.
+func GivenEnv() ([]string, error) {
+	block, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return nil, fmt.Errorf("read own environment: %w", err)
+	}
+	var env []string
+	for kv := range bytes.SplitSeq(block, []byte{0}) {
+		if len(kv) > 0 {
+			env = append(env, string(kv))
+		}
+	}
+	return env, nil
+}
 
 // Environment is the environment of the image's program: image holds the
 // image's ENV, home the home in its passwd of the user the program runs as.

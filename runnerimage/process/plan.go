@@ -82,7 +82,7 @@ type Overrides struct {
 	CapDrop []string
 	Init    InitMode
 
-	// Env is the environment the container gave, in its order.
+	// Env is the environment the container gave, in its order ([GivenEnv]).
 	Env []string
 	// Own names the variables of Env that are the runner's own settings. They
 	// are removed from Env; an image's ENV of the same name is the program's.
