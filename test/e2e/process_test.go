@@ -98,7 +98,6 @@ var processes = []processCase{
 	{name: "CLIPPER_CAP_DROP", direct: flags("--cap-drop", "NET_RAW", "--cap-drop", "CHOWN"), runner: stack.RunSpec{RunnerEnv: []string{"CLIPPER_CAP_DROP=NET_RAW,CAP_CHOWN"}}},
 	{name: "--cap-add", spec: flags("--cap-add", "SYS_TIME")},
 	{name: "--cap-add, with a user", config: user("app"), spec: flags("--cap-add", "SYS_TIME")},
-	{name: "--privileged", spec: flags("--privileged")},
 	{name: "no-new-privileges", spec: flags("--security-opt", "no-new-privileges")},
 	{name: "no-new-privileges, with a user", config: user("app"), spec: flags("--security-opt", "no-new-privileges")},
 	{name: "seccomp unconfined", spec: flags("--security-opt", "seccomp=unconfined")},
@@ -196,7 +195,7 @@ func TestKernelView(t *testing.T) {
 	}{
 		{"signals", []string{"grep", "-E", "^(Shd|Sig)(Pnd|Blk|Ign|Cgt)|^Name|^Umask|^NoNewPrivs|^Seccomp:|^Cap", "/proc/self/status"}},
 		{"limits", []string{"cat", "/proc/self/limits"}},
-		{"schedule", []string{"cat", "/proc/self/oom_score_adj", "/proc/self/coredump_filter", "/proc/self/personality", "/proc/self/autogroup", "/proc/self/cmdline"}},
+		{"schedule", []string{"cat", "/proc/self/oom_score_adj", "/proc/self/coredump_filter", "/proc/self/personality", "/proc/self/cmdline"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
