@@ -177,19 +177,20 @@ stop() {
 	alive "$1" && kill -KILL "$pid"
 }
 
-# take_away ends every process that names this run's directory, unmounts what
-# is below it and removes it with the disk. Whatever goes wrong here is said
-# and does not change the exit code.
+# take_away ends every process that has this run's directory in its arguments
+# or environment, unmounts what is below it and removes it with the disk.
+# Whatever goes wrong here is said and does not change the exit code.
 take_away() {
 	local pid mountpoint
 	stop dockerd
 	stop containerd
 	stop registry
-	# Left are, at worst, a killed engine's shims with their containers.
+	# Left are, at worst, a killed engine's shims with their containers, and
+	# what the command left in the background.
 	while read -r pid; do
 		# shellcheck disable=SC2046 # one process id per word
 		kill -KILL $(cat "/proc/$pid/task/$pid/children") "$pid"
-	done 2>/dev/null < <(grep -lsaF "$run/" /proc/[0-9]*/cmdline | cut -d/ -f3)
+	done 2>/dev/null < <(grep -lsaF "$run/" /proc/[0-9]*/{cmdline,environ} | cut -d/ -f3 | sort -u)
 	[ ! -e "$run/cgroup" ] || umount /sys/fs/cgroup
 	while read -r mountpoint; do
 		umount "$mountpoint" 2>/dev/null || umount --lazy "$mountpoint"
