@@ -1,0 +1,462 @@
+package rootfs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/clipperregistry/runner/runnerimage/layer"
+	"github.com/clipperregistry/runner/runnerimage/toc"
+	. "github.com/clipperregistry/runner/test/tarball"
+	"github.com/clipperregistry/runner/test/treediff"
+)
+
+// inNamespace says that the tests run in a mount namespace of their own.
+const inNamespace = "ROOTFS_TEST_NAMESPACE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inNamespace) != "" {
+		syscall.Umask(0o077) // nothing may depend on it
+		os.Exit(m.Run())
+	}
+	self := exec.Command("/proc/self/exe", os.Args[1:]...)
+	self.Env = append(os.Environ(), inNamespace+"=1")
+	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
+	self.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	err := self.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(exit.ExitCode())
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "these tests mount things and need root:", err)
+		os.Exit(1)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mount(t *testing.T, source, target, fstype string, flags uintptr, data string) {
+	t.Helper()
+	if err := unix.Mount(source, target, fstype, flags, data); err != nil {
+		t.Fatalf("mount %s: %v", target, err)
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(target, unix.MNT_DETACH)) })
+}
+
+// scratch is a directory of fast storage.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	mount(t, "scratch", dir, "tmpfs", 0, "size=64m")
+	return dir
+}
+
+// container is a root as an engine makes it: an overlay over the bare image.
+type container struct {
+	t        *testing.T
+	root     string
+	outside  string // for sources of binds
+	opts     Options
+	warnings *[]string
+	walk     bool // without openat2
+}
+
+var bare = []string{"etc", "etc/passwd", "tmp", "var", "var/run", "run"}
+
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	dir := scratch(t)
+	for _, name := range []string{"lower/.clipper-runner", "lower/etc", "lower/tmp", "lower/var", "lower/run", "upper", "work", "root", "outside"} {
+		must(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
+	}
+	must(t, os.Chmod(filepath.Join(dir, "root"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "lower/etc/passwd"), []byte("bare"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "lower/.clipper-runner/runner"), []byte("runner"), 0o755))
+	must(t, os.Symlink("../run", filepath.Join(dir, "lower/var/run")))
+	mount(t, "overlay", dir+"/root", "overlay", 0, fmt.Sprintf("lowerdir=%s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir))
+	warnings := &[]string{}
+	c := &container{t: t, root: dir + "/root", outside: dir + "/outside", warnings: warnings, opts: Options{
+		Keep: []string{".clipper-runner"}, Bare: bare, BareLinks: map[string]string{"var/run": "../run"}, Workers: 4,
+		Warn: func(text string) { *warnings = append(*warnings, text) },
+	}}
+	c.file(".dockerenv", "")
+	must(t, os.Symlink("/proc/mounts", c.at("etc/mtab")))
+	return c
+}
+
+func (c *container) at(name string) string { return filepath.Join(c.root, name) }
+
+func (c *container) file(name, content string) {
+	c.t.Helper()
+	must(c.t, os.MkdirAll(filepath.Dir(c.at(name)), 0o755))
+	must(c.t, os.WriteFile(c.at(name), []byte(content), 0o644))
+}
+
+// bindFile mounts a file with content "mounted" at name.
+func (c *container) bindFile(name string, flags uintptr) {
+	c.t.Helper()
+	source := filepath.Join(c.outside, strings.ReplaceAll(name, "/", "-"))
+	must(c.t, os.WriteFile(source, []byte("mounted"), 0o644))
+	c.file(name, "")
+	mount(c.t, source, c.at(name), "", unix.MS_BIND, "")
+	if flags != 0 {
+		must(c.t, unix.Mount("", c.at(name), "", unix.MS_BIND|unix.MS_REMOUNT|flags, ""))
+	}
+}
+
+// bindDir mounts the directory source, relative to outside, at name.
+func (c *container) bindDir(source, name string, flags uintptr) string {
+	c.t.Helper()
+	source = filepath.Join(c.outside, source)
+	must(c.t, os.MkdirAll(source, 0o755))
+	must(c.t, os.Chmod(source, 0o755))
+	must(c.t, os.MkdirAll(c.at(name), 0o755))
+	mount(c.t, source, c.at(name), "", unix.MS_BIND, "")
+	if flags != 0 {
+		must(c.t, unix.Mount("", c.at(name), "", unix.MS_BIND|unix.MS_REMOUNT|flags, ""))
+	}
+	return source
+}
+
+func (c *container) open() *Root {
+	c.t.Helper()
+	r, err := Open(c.root, c.opts)
+	must(c.t, err)
+	r.realm.walk.Store(c.walk)
+	c.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// layOut makes the container become the layers.
+func (c *container) layOut(layers ...[]byte) {
+	c.t.Helper()
+	r := c.open()
+	found, err := r.Survey()
+	must(c.t, err)
+	must(c.t, r.Clear(found))
+	_, err = write(r, layers...)
+	must(c.t, err)
+}
+
+func write(r *Root, layers ...[]byte) (Stats, error) {
+	ctx := context.Background()
+	w, err := r.NewWriter(ctx, toc.NewTree(len(layers)))
+	if err != nil {
+		return Stats{}, err
+	}
+	defer w.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	for rank, blob := range layers {
+		group.Go(func() error {
+			entries, err := layer.NewReader(bytes.NewReader(blob), layer.Limits{})
+			if err != nil {
+				return err
+			}
+			defer entries.Close()
+			return w.Layer(ctx, rank, entries)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return w.Stats(), err
+	}
+	return w.Stats(), w.Finish()
+}
+
+// shows checks what is at paths: "content", "-> target", "dir" or "absent".
+func (c *container) shows(want map[string]string) {
+	c.t.Helper()
+	for name, want := range want {
+		if got := show(c.at(name)); got != want {
+			c.t.Errorf("/%s: want %q, got %q", name, want, got)
+		}
+	}
+}
+
+func show(path string) string {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return "absent"
+	case err != nil:
+		return err.Error()
+	case st.Mode()&os.ModeSymlink != 0:
+		target, _ := os.Readlink(path)
+		return "-> " + target
+	case st.IsDir():
+		return "dir"
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(content)
+}
+
+// warned checks that there is one warning for each text, and no other.
+func (c *container) warned(texts ...string) {
+	c.t.Helper()
+	if len(*c.warnings) != len(texts) {
+		c.t.Errorf("want %d warnings, got %q", len(texts), *c.warnings)
+		return
+	}
+	for i, text := range texts {
+		if !strings.Contains((*c.warnings)[i], text) {
+			c.t.Errorf("want a warning of %q, got %q", text, (*c.warnings)[i])
+		}
+	}
+}
+
+var capNetRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+func nanos(n int64) Option { return Time(time.Unix(1_500_000_000, n)) }
+
+// everything is a layer with one of everything.
+func everything() []byte {
+	big := strings.Repeat("0123456789abcdef", 1<<16)
+	holes := strings.Repeat("\x00", 100_000) + "data" + strings.Repeat("\x00", 200_000)
+	entries := []Entry{
+		Dir("etc", nanos(1)),
+		Dir("bin", Mode(0o755), nanos(123456789)),
+		File("bin/ping", "ping", Mode(0o755), Xattr("security.capability", capNetRaw), nanos(5)),
+		File("bin/su", "su", Mode(0o4755), Owner(0, 7), nanos(7)),
+		File("bin/su-user", "su", Mode(0o6711), Owner(1000, 1001)),
+		File("bin/noted", "", Mode(0o640), Owner(3, 4), Xattr("user.note", "a\x00b"), Xattr("user.empty", "")),
+		HardLink("bin/su-too", "bin/su"),
+		HardLink("su-three", "/bin/su"),
+		Symlink("bin/sym", "su", Owner(12, 13), nanos(99)),
+		HardLink("sym-link", "bin/sym"),
+		Symlink("dangling", "/nowhere"),
+		Dir("tmp", Mode(0o1777)),
+		Dir("closed", Mode(0o000), Owner(8, 9)),
+		File("closed/inside", "x", Mode(0o000)),
+		Dir("group", Mode(0o2775), Owner(0, 50), Xattr("user.dir", "yes")),
+		Dir("group/sub", Mode(0o755)),
+		File("group/file", "not of the group", Mode(0o644)),
+		Dir("dev", nanos(3)),
+		Char("dev/null", 1, 3, Mode(0o666)),
+		Block("dev/loop7", 7, 7, Mode(0o660), Owner(0, 6)),
+		FIFO("dev/pipe", Mode(0o622), nanos(11)),
+		File("big", big, Mode(0o755), Owner(1, 1), Xattr("security.capability", capNetRaw)),
+		File("holes", holes, Mode(0o444)),
+		File("exact", big[:64<<10]),
+		File("zeros", strings.Repeat("\x00", 128<<10)),
+		File("odd \xff\xfe\n\t\"name", "odd"),
+		File("old", "old", Time(time.Unix(0, 0))),
+		Dir(strings.Repeat("deep/", 100)+"end", nanos(2)),
+	}
+	for d := range 5 {
+		entries = append(entries, Dir(fmt.Sprintf("many/%d", d), nanos(int64(d))))
+		for f := range 40 {
+			entries = append(entries, File(fmt.Sprintf("many/%d/%d", d, f), strings.Repeat("x", f*200), nanos(int64(f))))
+		}
+	}
+	return Build(entries...)
+}
+
+// TestAgainstTar compares with what GNU tar makes of the same layer.
+func TestAgainstTar(t *testing.T) {
+	for _, walk := range []bool{false, true} {
+		c := newContainer(t)
+		c.walk = walk
+		c.layOut(everything())
+		c.warned()
+
+		reference := filepath.Join(c.outside, "reference")
+		must(t, os.Mkdir(reference, 0o755))
+		tar := exec.Command("tar", "-x", "-C", reference, "--numeric-owner", "--same-owner", "-p", "--xattrs", "--xattrs-include=*", "--delay-directory-restore")
+		tar.Stdin = bytes.NewReader(everything())
+		if out, err := tar.CombinedOutput(); err != nil {
+			t.Fatalf("tar: %v: %s", err, out)
+		}
+		opts := treediff.Options{Exclude: []string{".clipper-runner", ".dockerenv", "etc/mtab"}}
+		want, err := treediff.Snapshot(reference, opts)
+		must(t, err)
+		got, err := treediff.Snapshot(c.root, opts)
+		must(t, err)
+		for _, line := range treediff.Diff(want[1:], got[1:]) {
+			// Parents without an entry have no time to compare.
+			if !strings.HasPrefix(line, `"deep`) && !strings.HasPrefix(line, `"many": mtime`) && !strings.HasPrefix(line, `"many": mode`) {
+				t.Errorf("walk %v: %s", walk, line)
+			}
+		}
+		c.shows(map[string]string{".clipper-runner/tmp": "absent", ".clipper-runner/runner": "runner", "etc/passwd": "absent", "etc/mtab": "-> /proc/mounts"})
+		var st unix.Stat_t
+		must(t, unix.Stat(c.at("zeros"), &st))
+		if st.Size != 128<<10 || st.Blocks != 0 {
+			t.Errorf("zeros: %d bytes in %d blocks", st.Size, st.Blocks)
+		}
+	}
+}
+
+// TestManyLayersAtOnce lets layers race: whatever the order, the highest wins.
+func TestManyLayersAtOnce(t *testing.T) {
+	const layers, names = 8, 60
+	var blobs [][]byte
+	want := map[string]string{}
+	for rank := range layers {
+		var entries []Entry
+		for n := range names {
+			if (n+rank)%3 == 0 {
+				continue
+			}
+			name, content := fmt.Sprintf("d%d/f%d", n%7, n), fmt.Sprintf("%d of %d", n, rank)
+			if n%11 == 3 && rank%2 == 0 {
+				entries = append(entries, Symlink(name, content))
+				want[name] = "-> " + content
+				continue
+			}
+			if n%10 == 5 {
+				content = strings.Repeat(content, 20_000) // streamed
+			}
+			entries = append(entries, File(name, content))
+			want[name] = content
+		}
+		blobs = append(blobs, Build(entries...))
+	}
+	// The last layer of all removes one directory and replaces another.
+	blobs = append(blobs, Build(Whiteout("d3"), Symlink("d4", "d5")))
+	for name := range want {
+		if strings.HasPrefix(name, "d3/") {
+			want[name] = "absent"
+		}
+		if strings.HasPrefix(name, "d4/") {
+			delete(want, name)
+		}
+	}
+	want["d4"] = "-> d5"
+	for range 5 {
+		c := newContainer(t)
+		c.layOut(blobs...)
+		c.shows(want)
+		c.warned()
+	}
+}
+
+func TestStats(t *testing.T) {
+	c := newContainer(t)
+	stats, err := write(c.open(), Build(Dir("a"), File("a/b", "12345"), Symlink("c", "d")))
+	must(t, err)
+	if stats != (Stats{Entries: 3, Files: 2, Bytes: 5}) {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	t.Run("no space", func(t *testing.T) {
+		dir := t.TempDir()
+		mount(t, "small", dir, "tmpfs", 0, "size=1m")
+		r, err := Open(dir, Options{Keep: []string{"keep"}})
+		must(t, err)
+		defer r.Close()
+		_, err = write(r, Build(File("big", strings.Repeat("x", 3<<20))), Build(File("other", "x")))
+		if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), `"/big"`) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("no inodes", func(t *testing.T) {
+		dir := t.TempDir()
+		mount(t, "small", dir, "tmpfs", 0, "nr_inodes=8")
+		r, err := Open(dir, Options{Keep: []string{"keep"}})
+		must(t, err)
+		defer r.Close()
+		var entries []Entry
+		for i := range 100 {
+			entries = append(entries, File(fmt.Sprint(i), "x"))
+		}
+		if _, err = write(r, Build(entries...)); !errors.Is(err, ErrNoSpace) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("read-only", func(t *testing.T) {
+		dir := t.TempDir()
+		mount(t, "ro", dir, "tmpfs", unix.MS_RDONLY, "")
+		if _, err := Open(dir, Options{Keep: []string{"keep"}}); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "--read-only") {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("truncated layer", func(t *testing.T) {
+		c := newContainer(t)
+		blob := Build(File("big", strings.Repeat("x", 1<<20)))
+		if _, err := write(c.open(), blob[:500_000]); err == nil {
+			t.Error("accepted")
+		}
+	})
+	t.Run("canceled", func(t *testing.T) {
+		c := newContainer(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		w, err := c.open().NewWriter(ctx, toc.NewTree(1))
+		must(t, err)
+		defer w.Close()
+		entries, err := layer.NewReader(bytes.NewReader(Build(File("a", "b"))), layer.Limits{})
+		must(t, err)
+		cancel()
+		if err := w.Layer(ctx, 0, entries); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("spare mounted", func(t *testing.T) {
+		c := newContainer(t)
+		c.bindDir("own", ".clipper-runner", 0)
+		if _, err := Open(c.root, c.opts); err == nil || !strings.Contains(err.Error(), "mount") {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("nothing kept", func(t *testing.T) {
+		if _, err := Open(t.TempDir(), Options{Keep: []string{"/"}}); err == nil {
+			t.Error("accepted")
+		}
+	})
+}
+
+// terabyte is a layer of one file of a terabyte of zeros, as far as it is
+// read.
+type terabyte struct {
+	once sync.Once
+	left int64
+}
+
+func (z *terabyte) Next() (e *layer.Entry, err error) {
+	err = errors.New("that was enough")
+	z.once.Do(func() {
+		e, err = &layer.Entry{Name: "sparse", Type: layer.Regular, Size: 1 << 40}, nil
+	})
+	return e, err
+}
+
+func (z *terabyte) Read(p []byte) (int, error) {
+	if z.left -= int64(len(p)); z.left < 0 {
+		return 0, errors.New("that was enough")
+	}
+	clear(p)
+	return len(p), nil
+}
+
+func TestZerosFillNoDisk(t *testing.T) {
+	c := newContainer(t)
+	w, err := c.open().NewWriter(t.Context(), toc.NewTree(1))
+	must(t, err)
+	defer w.Close()
+	// Four times what the disk holds.
+	if err := w.Layer(t.Context(), 0, &terabyte{left: 256 << 20}); err == nil || !strings.Contains(err.Error(), "enough") {
+		t.Errorf("%v", err)
+	}
+}
