@@ -1,0 +1,163 @@
+// Command runner is the entrypoint of the runner image: it becomes the image
+// that CLIPPER_MAGIC_IMAGE names and runs its program.
+//
+// It has no flags. Arguments replace the image's CMD; every variable it reads
+// is listed in runnerimage.Usage, which it prints when no image is named, and
+// may stand in /.clipper-runner/runner.env too. Without an image, the one
+// argument --version prints the version.
+//
+// The file carries the set-uid bit, so that a container that was started with
+// --user can lay out its image; the bit is given up before any program of the
+// image can run.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/clipperregistry/runner/runnerimage"
+	"github.com/clipperregistry/runner/runnerimage/process"
+	"golang.org/x/term"
+)
+
+// version is set when a release is linked.
+var version = "dev"
+
+// collectAt is the percentage of garbage at which the collector runs. Little
+// of the heap lives long, and a runner must fit into a small task's memory
+// beside the page cache that its writes need.
+const collectAt = 50
+
+func init() {
+	// A program executed by any other thread than the first is seen as a
+	// zombie for a moment, and an engine then refuses to signal it.
+	runtime.LockOSThread()
+}
+
+func main() {
+	if os.Args[0] == process.InitName {
+		os.Exit(stayAsInit())
+	}
+	debug.SetGCPercent(collectAt)
+	os.Exit(run(os.Args[1:], os.Environ()))
+}
+
+func run(args, environ []string) int {
+	home := filepath.Join("/", runnerimage.Home)
+	settings, err := readSettings(filepath.Join(home, "runner.env"), environ)
+	switch {
+	case errors.Is(err, runnerimage.ErrNoImage) && slices.Equal(args, []string{"--version"}):
+		fmt.Println("clipper-runner", version)
+		return 0
+	case errors.Is(err, runnerimage.ErrNoImage):
+		fmt.Fprint(os.Stderr, runnerimage.Usage)
+	}
+	if err != nil {
+		return fail(settings.Log, err)
+	}
+	plan, err := lay(home, settings, args, environ)
+	if err == nil {
+		// Only returns when it fails.
+		err = plan.Become()
+	}
+	return fail(settings.Log, err)
+}
+
+// lay lays the image out, a stop signal permitting, and gives up the rights
+// that only that needed.
+func lay(home string, settings runnerimage.Settings, args, environ []string) (*process.Plan, error) {
+	// The kernel does not deliver a signal to PID 1 that it has no handler
+	// for.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+
+	bare, links, err := barePaths(filepath.Join(home, "image.json"))
+	if err != nil {
+		return nil, err
+	}
+	plan, err := runnerimage.Run(ctx, runnerimage.Config{
+		Settings: settings, Root: "/", Bare: bare, BareLinks: links, Args: args, Environ: environ,
+		Files: userFS{}, Log: os.Stderr, Terminal: term.IsTerminal(2),
+		UserAgent: "clipper-runner/" + version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan, process.GiveUpSetuid(filepath.Join(home, "runner"))
+}
+
+// stayAsInit is the second life of a runner that stays as PID 1, after it
+// executed itself again with neither settings nor environment.
+func stayAsInit() int {
+	code, err := process.Init(os.Args)
+	if err != nil {
+		return fail(runnerimage.LogText, err)
+	}
+	return code
+}
+
+// fail says why no program runs any more and returns the exit code.
+func fail(format runnerimage.LogFormat, err error) int {
+	return runnerimage.Fail(os.Stderr, format, err)
+}
+
+// readSettings reads the settings of environ and of the file that a derived
+// image may have.
+func readSettings(path string, environ []string) (runnerimage.Settings, error) {
+	var file io.Reader
+	f, err := os.Open(path)
+	switch {
+	case err == nil:
+		defer f.Close()
+		file = f
+	case !errors.Is(err, fs.ErrNotExist):
+		return runnerimage.Settings{}, fmt.Errorf("%w: %w", runnerimage.ErrSettings, err)
+	}
+	return runnerimage.ParseSettings(environ, file)
+}
+
+// barePaths reads which paths the runner image itself has.
+func barePaths(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("this is not the runner image, and the runner replaces the root directory it runs in: %w", err)
+	}
+	var image struct {
+		Bare []string `json:"bare"`
+	}
+	if err := json.Unmarshal(data, &image); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return image.Bare, nil
+}
+
+// userFS is the root directory read with the real ids: whoever starts a
+// set-uid file may have it read only what they could read themselves.
+type userFS struct{}
+
+func (userFS) Open(name string) (fs.File, error) {
+	if uid := os.Getuid(); uid != os.Geteuid() {
+		defer assumeFSIDs(os.Geteuid(), os.Getegid())
+		assumeFSIDs(uid, os.Getgid())
+	}
+	return os.DirFS("/").Open(name)
+}
+
+// assumeFSIDs sets the ids that this thread's file accesses are checked with.
+// main is locked to its thread, and everything that userFS opens is opened
+// from it.
+func assumeFSIDs(uid, gid int) {
+	syscall.Setfsgid(gid)
+	syscall.Setfsuid(uid)
+}

@@ -1,0 +1,292 @@
+// Package runnerimage is the story of a run, from the name of an image to the
+// process that it becomes. In comes a Config, out goes a process.Plan: the
+// image stands in the root directory and the plan is ready to be executed.
+//
+// The stations are the rooms below this one, and data walks one way through
+// them:
+//
+//	reference ─▶ manifest ─▶ layers ─▶ entries ─▶ tree ─▶ rootfs ─▶ process
+//	   oci       registry    registry   layer     toc    rootfs    process
+//
+// Promised: bytes that are not what their digest says never become part of a
+// tree that a program runs in; a run that was killed at any moment is taken up
+// again by the next start of the same container, and ends with the same tree;
+// a container whose image stands starts its program without asking anybody.
+package runnerimage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clipperregistry/runner/runnerimage/credentials"
+	"github.com/clipperregistry/runner/runnerimage/layer"
+	"github.com/clipperregistry/runner/runnerimage/oci"
+	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/registry"
+	"github.com/clipperregistry/runner/runnerimage/rootfs"
+	"github.com/clipperregistry/runner/runnerimage/state"
+	"github.com/clipperregistry/runner/runnerimage/toc"
+	"golang.org/x/sync/errgroup"
+)
+
+// Home is the runner's own directory below the root. The image's tree never
+// touches it.
+const Home = ".clipper-runner"
+
+// layersAtOnce bounds how many layers are pulled and unpacked side by side.
+// More would cost memory for their decoders, and the disk is busy long before.
+const layersAtOnce = 6
+
+// Config is what a run needs to know.
+type Config struct {
+	Settings Settings
+	// Root is the directory that becomes the image.
+	Root string
+	// Bare lists the paths that the runner image itself has outside of Home;
+	// they give way to the image. BareLinks are the symbolic links to
+	// directories among them, with their targets: the engine has followed
+	// them when it mounted something beneath.
+	Bare      []string
+	BareLinks map[string]string
+	// Args replace the image's CMD when there are any.
+	Args []string
+	// Environ is the environment that the container was given.
+	Environ []string
+	// Files is the root directory read with the rights of whoever started the
+	// runner: what settings name must not be readable through its set-uid bit.
+	Files fs.FS
+	// SingleID says that the user namespace knows one user only, so owners
+	// cannot be kept.
+	SingleID bool
+	// Log receives the report; Terminal says that a person watches it.
+	Log      io.Writer
+	Terminal bool
+	// UserAgent names the runner to registries.
+	UserAgent string
+}
+
+// Run lays the image out in the root, unless it stands there already, and
+// plans the process to become.
+func Run(ctx context.Context, cfg Config) (*process.Plan, error) {
+	layout, err := state.Load(cfg.statePath())
+	if err != nil {
+		return nil, err
+	}
+	if layout.Phase != state.Done {
+		if layout, err = layOut(ctx, cfg, layout); err != nil {
+			return nil, err
+		}
+	}
+	return plan(cfg, layout)
+}
+
+// layOut pulls the image and writes it into the root. before is what an
+// earlier start of the same container left.
+func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout, error) {
+	if os.Geteuid() != 0 {
+		return before, fmt.Errorf("%w: without root rights the image cannot be written to %s; use %s=%d in place of --user, or leave no-new-privileges away", ErrCannotRun, cfg.Root, envUser, os.Getuid())
+	}
+	report := newReport(cfg)
+	client, keychain, err := newClient(cfg)
+	if err != nil {
+		return before, err
+	}
+	defer client.Close()
+
+	resolved := report.phase(PhaseResolve)
+	image, err := resolve(ctx, cfg, client, keychain)
+	if err != nil {
+		return before, err
+	}
+	resolved()
+	report.pulling(image, cfg.Settings.Platform)
+
+	root, err := rootfs.Open(cfg.Root, rootfs.Options{
+		Keep: []string{Home}, Bare: cfg.Bare, BareLinks: cfg.BareLinks, DeclaredVolumes: declaredVolumes(cfg, image),
+		NoOwners: cfg.SingleID, Warn: report.warn,
+	})
+	if err != nil {
+		return before, err
+	}
+	defer root.Close()
+
+	cleared := report.phase(PhaseClear)
+	layout, err := begin(cfg, root, image, before)
+	if err != nil {
+		return layout, err
+	}
+	cleared()
+
+	unpacked := report.phase(PhaseUnpack)
+	stats, err := unpack(ctx, client, image, root, report)
+	if err != nil {
+		return layout, err
+	}
+	unpacked()
+
+	layout.Phase = state.Done
+	if err := layout.Save(cfg.statePath()); err != nil {
+		return layout, err
+	}
+	report.ready(image, client.Stats(), stats)
+	return layout, nil
+}
+
+// begin makes the root bare and records first what must survive that, so that
+// a kill from here on is taken up again.
+func begin(cfg Config, root *rootfs.Root, image *registry.Image, before state.Layout) (state.Layout, error) {
+	layout := state.Layout{
+		Phase: state.Writing, Found: before.Found,
+		Image: cfg.Settings.Image.String(), Digest: image.Digest.String(), Config: image.RawConfig,
+		User: cfg.Settings.User, WorkDir: cfg.Settings.WorkDir, Own: OwnNames(),
+	}
+	if before.Phase == state.None {
+		var err error
+		if layout.Found, err = root.Survey(); err != nil {
+			return before, err
+		}
+	}
+	if err := layout.Save(cfg.statePath()); err != nil {
+		return before, err
+	}
+	return layout, root.Clear(layout.Found)
+}
+
+// unpack brings every layer from the network into the root, several at once.
+func unpack(ctx context.Context, client *registry.Client, image *registry.Image, root *rootfs.Root, report *report) (rootfs.Stats, error) {
+	layers := image.Manifest.Layers
+	tree := toc.NewTree(len(layers))
+	writer, err := root.NewWriter(ctx, tree)
+	if err != nil {
+		return rootfs.Stats{}, err
+	}
+	defer writer.Close()
+	defer report.watch(func() string { return report.progress(image, client.Stats(), writer.Stats()) })()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(layersAtOnce)
+	for rank, desc := range layers {
+		group.Go(func() error {
+			if err := unpackLayer(ctx, client, image, desc, writer, rank); err != nil {
+				return fmt.Errorf("layer %s: %w", desc.Digest, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return rootfs.Stats{}, err
+	}
+	if err := writer.Finish(); err != nil {
+		return rootfs.Stats{}, err
+	}
+	return writer.Stats(), nil
+}
+
+// unpackLayer streams one layer: network, inflate, tar, files.
+func unpackLayer(ctx context.Context, client *registry.Client, image *registry.Image, desc oci.Descriptor, writer *rootfs.Writer, rank int) error {
+	blob, err := client.Blob(ctx, image.Reference, desc)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	entries, err := layer.NewReader(blob, layer.Limits{})
+	if err != nil {
+		return err
+	}
+	defer entries.Close()
+	return writer.Layer(ctx, rank, entries)
+}
+
+// plan turns the image's config and the settings into the process to become.
+func plan(cfg Config, layout state.Layout) (*process.Plan, error) {
+	var config oci.Config
+	if err := json.Unmarshal(layout.Config, &config); err != nil {
+		return nil, fmt.Errorf("%w: config of %s: %w", ErrCannotRun, layout.Image, err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	started, unprivileged, err := process.Held()
+	if err != nil {
+		return nil, err
+	}
+	s := cfg.Settings
+	return process.Resolve(cfg.Root, process.Config{
+		Env: config.Config.Env, User: config.Config.User, WorkingDir: config.Config.WorkingDir,
+		Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd, StopSignal: config.Config.StopSignal,
+	}, process.Overrides{
+		Args: cfg.Args, Entrypoint: s.Entrypoint, EntrypointSet: s.Entrypoint != nil, User: s.User, WorkDir: s.WorkDir,
+		CapDrop: s.CapDrop, Init: s.Init, Env: cfg.Environ, Own: OwnNames(), Hostname: hostname,
+		Started: started, Unprivileged: unprivileged,
+	})
+}
+
+// newClient makes the client of registries that the settings describe.
+func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
+	s := cfg.Settings
+	value := s.Credentials
+	if s.CredentialsFile != "" {
+		f, err := cfg.Files.Open(fsPath(s.CredentialsFile))
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %s: %w", ErrSettings, envCredentialsFile, err)
+		}
+		defer f.Close()
+		if value, err = credentials.ReadValue(f); err != nil {
+			return nil, nil, err
+		}
+	}
+	roots, err := trustedRoots(s.CACerts, cfg.Files)
+	if err != nil {
+		return nil, nil, err
+	}
+	keychain, err := credentials.New(credentials.Settings{
+		Value: value, Registry: s.CredentialsRegistry, Image: s.Image.Host(), Env: lookup(cfg.Environ), Files: cfg.Files,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return registry.New(registry.Options{
+		Keychain: keychain, Mirrors: s.Mirrors, Insecure: s.Insecure, Roots: roots, UserAgent: cfg.UserAgent,
+	}), keychain, nil
+}
+
+// resolve asks for the image. Where it is refused, the error says which
+// identities were looked for in vain.
+func resolve(ctx context.Context, cfg Config, client *registry.Client, keychain *credentials.Keychain) (*registry.Image, error) {
+	image, err := client.Resolve(ctx, cfg.Settings.Image, cfg.Settings.Platform)
+	if notes := keychain.Notes(); errors.Is(err, registry.ErrDenied) && len(notes) > 0 {
+		err = fmt.Errorf("%w (%s)", err, strings.Join(notes, "; "))
+	}
+	return image, err
+}
+
+// declaredVolumes are the image's volumes where the mount table does not say
+// which mounts are volumes: on ECS.
+func declaredVolumes(cfg Config, image *registry.Image) []string {
+	if lookup(cfg.Environ)("ECS_CONTAINER_METADATA_URI_V4") == "" {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(image.Config.Config.Volumes))
+}
+
+// lookup finds values in environ.
+func lookup(environ []string) func(string) string {
+	values := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		values[name] = value
+	}
+	return func(name string) string { return values[name] }
+}
+
+func (cfg Config) statePath() string { return filepath.Join(cfg.Root, Home, "state.json") }

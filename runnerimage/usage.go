@@ -1,0 +1,39 @@
+package runnerimage
+
+// Usage is the one screen for people who start the runner image without
+// naming an image.
+const Usage = `Clipper Runner becomes any OCI image you name.
+
+  docker run --rm -e CLIPPER_MAGIC_IMAGE=debian:12 clipperregistry/runner cat /etc/os-release
+
+What it pulls
+  CLIPPER_MAGIC_IMAGE           the image to become: host/repo:tag and/or @sha256:…
+  CLIPPER_PLATFORM              os/arch[/variant]; default: this machine's
+  CLIPPER_CREDENTIALS           a token, user:password, {"username","password"},
+                                a docker config.json, or - for none
+  CLIPPER_CREDENTIALS_FILE      the same, from a file
+  CLIPPER_CREDENTIALS_REGISTRY  the only host they are sent to; default: the image's
+  CLIPPER_MIRRORS               registry mirrors: mirror.example, host=mirror.example/prefix
+  CLIPPER_INSECURE_REGISTRIES   registries that may be asked over plain HTTP
+  CLIPPER_CA_CERTS              file or directory with further CA certificates
+
+What it starts
+  arguments                     replace the image's CMD
+  CLIPPER_ENTRYPOINT            JSON array that replaces the image's ENTRYPOINT and CMD
+  CLIPPER_USER, CLIPPER_WORKDIR replace the image's USER and WORKDIR
+  CLIPPER_CAP_DROP              capabilities to drop before the program starts
+  CLIPPER_INIT                  auto, always, never: stay as PID 1 to reap processes
+                                and to translate the stop signal
+  other variables               go to the program, over the image's ENV
+
+How it reports
+  CLIPPER_LOG                   text, json, quiet
+
+/.clipper-runner/runner.env may hold the same settings as NAME=value lines.
+/.clipper-runner/exec CMD runs CMD with the image's environment, user and directory.
+
+Exit codes: 80 internal, 81 credentials refused, 82 image not found, 83 no such
+platform, 84 no space, 85 network, 86 digest mismatch, 87 bad settings, 88 cannot
+run here, 89 interrupted, 126 not executable, 127 not found; a program that
+started reports its own.
+`
