@@ -55,7 +55,7 @@ func newFakeAWS(t *testing.T) *fakeAWS {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		io.WriteString(w, "imds-session")
+		fmt.Fprint(w, "imds-session")
 	})
 	mux.HandleFunc("GET /latest/meta-data/iam/security-credentials/{role...}", f.instance)
 	f.Server = httptest.NewServer(mux)
@@ -132,7 +132,7 @@ func (f *fakeAWS) checkSignature(r *http.Request, body []byte) string {
 	for _, s := range []string{date[:8], "eu-west-1", "ecr", "aws4_request",
 		fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", date, scope, sha256.Sum256([]byte(canonical)))} {
 		h := hmac.New(sha256.New, key)
-		io.WriteString(h, s)
+		fmt.Fprint(h, s)
 		key = h.Sum(nil)
 	}
 	if signature != hex.EncodeToString(key) {
@@ -178,7 +178,7 @@ func (f *fakeAWS) instance(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("X-aws-ec2-metadata-token") != "imds-session":
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.PathValue("role") == "":
-		io.WriteString(w, "node-role\n")
+		fmt.Fprint(w, "node-role\n")
 	case r.PathValue("role") == "node-role":
 		f.writeKeys(w)
 	default:
@@ -433,7 +433,7 @@ func TestFailures(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			case 2:
 				w.WriteHeader(http.StatusBadRequest)
-				io.WriteString(w, `{"__type":"com.amazonaws#ThrottlingException"}`)
+				fmt.Fprint(w, `{"__type":"com.amazonaws#ThrottlingException"}`)
 			}
 			return call < 3
 		}
@@ -449,7 +449,7 @@ func TestFailures(t *testing.T) {
 		f.refuse = func(_ int32, w http.ResponseWriter, _ *http.Request) bool {
 			if denied {
 				w.WriteHeader(http.StatusBadRequest)
-				io.WriteString(w, `{"__type":"AccessDeniedException","message":"User: arn:aws:sts::1:assumed-role/r is not authorized"}`)
+				fmt.Fprint(w, `{"__type":"AccessDeniedException","message":"User: arn:aws:sts::1:assumed-role/r is not authorized"}`)
 			}
 			return denied
 		}
@@ -495,7 +495,7 @@ func TestFailures(t *testing.T) {
 	t.Run("answers that are none", func(t *testing.T) {
 		for _, answer := range []string{"", "{}", "<html>s3cr3t", `{"authorizationData":[{"authorizationToken":"s3cr3t!"}]}`, `{"authorizationData":[{"authorizationToken":"QVdTOg=="}]}`} {
 			f.refuse = func(_ int32, w http.ResponseWriter, _ *http.Request) bool {
-				io.WriteString(w, answer)
+				fmt.Fprint(w, answer)
 				return true
 			}
 			k := f.keychain(t, nil)
