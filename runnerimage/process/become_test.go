@@ -3,6 +3,7 @@ package process
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -140,7 +142,11 @@ func (r runner) command(t *testing.T, file string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(file, "become", string(arg))
+	// What hangs is a failure, and soon.
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, file, "become", string(arg))
+	cmd.WaitDelay = time.Second
 	cmd.Env = []string{"SECRET=of-the-runner"}
 	cmd.Dir = "/"
 	cmd.Stderr = &bytes.Buffer{}
@@ -326,15 +332,18 @@ func TestBecomeGivesStdio(t *testing.T) {
 }
 
 func TestBecomeMakesWorkingDir(t *testing.T) {
-	file := binary(t, 0o755)
+	// A set-uid runner's files would be of its real group by themselves.
+	file := binary(t, 0o755|os.ModeSetuid)
 	dir := openDir(t)
 	if err := os.Symlink(dir+"/dang/ling", dir+"/link"); err != nil {
 		t.Fatal(err)
 	}
 	cmd := runner{
 		Root:   accounts(t),
-		Config: Config{User: "app", WorkingDir: dir + "/link/sub", Cmd: []string{"pwd", "-P"}},
+		Config: Config{WorkingDir: dir + "/link/sub", Cmd: []string{"pwd", "-P"}},
+		Setuid: file,
 	}.command(t, file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 7}}
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, cmd.Stderr)
@@ -391,6 +400,25 @@ func TestBecomeFails(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestBecomeWithoutSetpcap(t *testing.T) {
+	// Root that may not cut its bounding set is bound by no_new_privs instead.
+	file := binary(t, 0o755)
+	accounts := accounts(t)
+	inner := runner{
+		Root: accounts, Config: Config{Cmd: []string{"cat", "/proc/self/status"}}, Overrides: Overrides{CapDrop: []string{"NET_RAW"}},
+	}.command(t, file)
+	outer := runner{Root: accounts, Config: Config{Cmd: inner.Args}, Overrides: Overrides{CapDrop: []string{"SETPCAP"}}}.command(t, file)
+	out, err := outer.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, outer.Stderr)
+	}
+	got := status(string(out))
+	want := without(t, ownStatus(t)["CapPrm"], 1<<8|1<<13)
+	if got["CapPrm"] != want || got["CapEff"] != want || got["NoNewPrivs"] != "1" {
+		t.Errorf("permitted %s, effective %s, no_new_privs %s; want %s, twice, and 1", got["CapPrm"], got["CapEff"], got["NoNewPrivs"], want)
 	}
 }
 

@@ -175,6 +175,7 @@ func TestInitOnTerminal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	slave.Close()  // so that the end of the program ends the reading
 	defer func() { // nothing is left to kill if all went well
 		if cmd.ProcessState == nil {
 			cmd.Process.Kill()
