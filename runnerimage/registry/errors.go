@@ -58,12 +58,16 @@ func (e *plainError) Unwrap() error { return ErrInsecure }
 // answerError is an answer with a status that was not asked for.
 type answerError struct {
 	code  int
+	host  string        // who answered
 	said  string        // the registry's code and message
 	after time.Duration // Retry-After
 }
 
 func (e *answerError) Error() string {
 	text := fmt.Sprintf("HTTP %d %s", e.code, http.StatusText(e.code))
+	if e.host != "" {
+		text += " from " + e.host
+	}
 	if e.said != "" {
 		text += ": " + e.said
 	}
@@ -75,6 +79,9 @@ func newAnswerError(resp *http.Response) *answerError {
 	const most = 8 << 10
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, most)) // what there is of it
 	e := &answerError{code: resp.StatusCode, after: retryAfter(resp.Header.Get("Retry-After"))}
+	if resp.Request != nil {
+		e.host = resp.Request.URL.Host
+	}
 	var said transport.Error
 	if json.Unmarshal(bytes.TrimSpace(text), &said) == nil {
 		e.said = diagnosis(said.Errors)
@@ -107,7 +114,11 @@ func asAnswer(err error) (*answerError, bool) {
 		return answer, true
 	}
 	if foreign, ok := errors.AsType[*transport.Error](err); ok {
-		return &answerError{code: foreign.StatusCode, said: diagnosis(foreign.Errors)}, true
+		answer := &answerError{code: foreign.StatusCode, said: diagnosis(foreign.Errors)}
+		if foreign.Request != nil {
+			answer.host = foreign.Request.URL.Host
+		}
+		return answer, true
 	}
 	return nil, false
 }
@@ -155,7 +166,7 @@ func (c *Client) judge(p place, err error) (kind error, hint string) {
 		return ErrUnreachable, "its certificate must be for this host and signed by a known CA; CLIPPER_CA_CERTS adds one"
 	}
 	if answer, ok := asAnswer(err); ok {
-		return c.judgeAnswer(p, answer.code)
+		return c.judgeAnswer(p, answer)
 	}
 	listIt := "if that is wanted, list the host in CLIPPER_INSECURE_REGISTRIES"
 	// Logging in, go-containerregistry tries plain HTTP with private addresses
@@ -176,7 +187,8 @@ func (c *Client) judge(p place, err error) (kind error, hint string) {
 	return ErrUnreachable, "check the host's name, the network and the proxy settings"
 }
 
-func (c *Client) judgeAnswer(p place, code int) (kind error, hint string) {
+func (c *Client) judgeAnswer(p place, answer *answerError) (kind error, hint string) {
+	code := answer.code
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusPaymentRequired, code == http.StatusUnavailableForLegalReasons:
 		if p.mirror || p.foreign != nil || !c.hasLogin(p.host) {

@@ -123,7 +123,9 @@ func (s *source) open(ctx context.Context, from, to int64, ranged bool) (io.Read
 }
 
 func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged bool) (io.ReadCloser, int64, error) {
-	// Each repetition takes something away: the stale target, or the range.
+	const mostRenewals = 3
+	renewals := 0
+	// Each repetition takes something away: a target that refuses, or the range.
 	for {
 		_, target, plain := s.now()
 		header := http.Header{"Accept-Encoding": {"identity"}}
@@ -148,8 +150,10 @@ func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged boo
 			if target == nil && (at.Host != first || at.Path != u.Path) {
 				s.setTarget(p, nil, at)
 			}
-		case target != nil && (code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound || code == http.StatusGone || code == http.StatusBadRequest):
-			// The signature has run out: the registry gives a new one.
+		case renewals < mostRenewals && (target != nil || at.Host != first) && isStale(code):
+			// The signature has run out: the registry gives a new one. That
+			// one can be stale as well, when other parts ask meanwhile.
+			renewals++
 			resp.Body.Close()
 			s.setTarget(p, target, nil)
 			continue
@@ -171,6 +175,16 @@ func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged boo
 		}
 		return body, to, err
 	}
+}
+
+// isStale says of the answer of a redirect's target that the registry may have
+// a better one.
+func isStale(code int) bool {
+	switch code {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
+		return true
+	}
+	return false
 }
 
 // whole takes the answer that is the whole blob, and skips to the byte from.
