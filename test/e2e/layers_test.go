@@ -249,15 +249,19 @@ func manyLayers(n int) [][]tarball.Entry {
 	return all
 }
 
+func (l layers) image(docker bool) stack.Image {
+	img := stack.Image{Docker: docker, Config: v1.Config{Cmd: []string{"/none"}}}
+	for _, layer := range l.layers {
+		img.Layers = append(img.Layers, stack.Tar(tarball.Build(layer...)))
+	}
+	return img
+}
+
 func TestHandMadeLayers(t *testing.T) {
 	for n, c := range handMade {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			img := stack.Image{Docker: n%2 == 0, Config: v1.Config{Cmd: []string{"/none"}}}
-			for _, layer := range c.layers {
-				img.Layers = append(img.Layers, stack.Tar(tarball.Build(layer...)))
-			}
-			compareTrees(t, lab.Push(t, "layers/"+slug(c.name), img))
+			compareTrees(t, lab.Push(t, "layers/"+slug(c.name), c.image(n%2 == 0)))
 		})
 	}
 }

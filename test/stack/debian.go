@@ -41,7 +41,7 @@ func (s *Stack) mmdebstrap(t testing.TB, d Debian, file string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--mode=root", "--variant=minbase", "--format=tar", "--quiet"}
+	args := []string{"--mode=root", "--variant=minbase", "--format=tar", "--quiet", "--dpkgopt=force-unsafe-io"}
 	if len(d.Packages) > 0 {
 		args = append(args, "--include="+strings.Join(d.Packages, ","))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -80,6 +81,23 @@ func (s *Stack) Push(t testing.TB, repository string, image Image) string {
 	img, err := image.assemble(s.Scratch(t))
 	if err != nil {
 		t.Fatalf("build image %s: %v", repository, err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
+		t.Fatalf("push %s: %v", ref, err)
+	}
+	return ref.String()
+}
+
+// PushArchive pushes the image in an archive for `docker load`.
+func (s *Stack) PushArchive(t testing.TB, repository, archive string) string {
+	t.Helper()
+	ref, err := name.ParseReference(s.Registry+"/"+repository+":e2e", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := tarball.ImageFromPath(archive, nil)
+	if err != nil {
+		t.Fatalf("read %s (run `make image`): %v", archive, err)
 	}
 	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
 		t.Fatalf("push %s: %v", ref, err)
