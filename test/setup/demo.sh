@@ -20,7 +20,7 @@ build_sample() {
 	cat >"$work/where-am-i" <<-'END'
 		#!/bin/sh
 		. /etc/os-release
-		echo "system:    $PRETTY_NAME with $(dpkg-query -W | wc -l) packages, $(find / -xdev ! -path '/.clipper-runner*' | wc -l) paths"
+		echo "system:    $PRETTY_NAME with $(dpkg-query -W | wc -l) packages, $(find / -xdev ! -path '/.clipper-runner*' 2>/dev/null | wc -l) paths"
 		echo "user:      $(id)"
 		echo "directory: $(pwd)"
 		echo "greeting:  $GREETING"
@@ -43,7 +43,9 @@ build_sample() {
 # share this machine's network because the registry is on its loopback.
 by_engine() {
 	local through=(--network host -e CLIPPER_MAGIC_IMAGE="$image" "$runner")
-	docker load --quiet --input dist/runner-image-amd64.tar
+	docker load --quiet --input "dist/runner-image-$(go env GOARCH).tar"
+	docker pull --quiet "$image" >/dev/null
+	trap 'docker rmi --force "$image" >/dev/null' EXIT
 
 	say "Docker runs the image itself"
 	show docker run --rm --network host "$image"
@@ -59,7 +61,6 @@ by_engine() {
 	say "The two said the same. Arguments replace the image's own, as ever:"
 	show docker run --rm "${through[@]}" one two
 	docker run --rm "${through[@]}" one two
-	docker rmi --force "$image" >/dev/null
 }
 
 by_sandbox() {
