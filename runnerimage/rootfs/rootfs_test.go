@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,7 +64,9 @@ func mount(t *testing.T, source, target, fstype string, flags uintptr, data stri
 // scratch is a directory of fast storage.
 func scratch(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "rootfs") // t.TempDir has commas, which overlay's options cannot
+	must(t, err)
+	t.Cleanup(func() { must(t, os.Remove(dir)) })
 	mount(t, "scratch", dir, "tmpfs", 0, "size=64m")
 	return dir
 }

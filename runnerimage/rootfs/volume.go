@@ -37,12 +37,13 @@ var kubeletVolume = regexp.MustCompile(`/kubernetes\.io~[^/]+/`)
 
 // fillable reports whether the mount at point is a volume to fill if it is
 // empty: an engine's volume, or, where the engine cannot be told by the mount
-// table, a declared volume that is neither in memory nor Kubernetes's.
+// table, a declared volume that is neither a tmpfs nor Kubernetes's.
 func (r *Root) fillable(point string, mount *mountinfo.Info) bool {
 	if engineVolume.MatchString(mount.Root) {
 		return true
 	}
-	return slices.Contains(r.opts.DeclaredVolumes, point) && mount.FSType != "tmpfs" && !kubeletVolume.MatchString(mount.Root)
+	tmpfs := mount.FSType == "tmpfs" && mount.Root == "/"
+	return slices.Contains(r.opts.DeclaredVolumes, point) && !tmpfs && !kubeletVolume.MatchString(mount.Root)
 }
 
 // takeVolumes takes every empty volume that is to be filled and makes its

@@ -65,6 +65,8 @@ type Writer struct {
 	front worker
 	// queued says that something was queued since the queues ran empty.
 	queued bool
+	// vacated holds the paths whose removal is queued.
+	vacated map[string]bool
 	// aside holds the names in the spare directory of what the tree has at
 	// paths that it does not get: a hard link may still name it, and graft
 	// wants the symlinks.
@@ -113,7 +115,7 @@ const (
 func (r *Root) NewWriter(ctx context.Context, tree *toc.Tree) (*Writer, error) {
 	w := &Writer{
 		root: r, tree: tree, places: r.places(), seed: maphash.MakeSeed(), room: semaphore.NewWeighted(roomBytes),
-		volumes: map[string]*volume{}, aside: map[string]string{}, moved: map[string]bool{},
+		volumes: map[string]*volume{}, aside: map[string]string{}, vacated: map[string]bool{}, moved: map[string]bool{},
 	}
 	w.front = worker{w: w, open: map[*file]bool{}}
 	if err := r.makeSpare(); err != nil {
@@ -293,10 +295,12 @@ func (w *Writer) apply(change toc.Change, f *file, whole *chunk, now bool) error
 	case toc.Unlink:
 		w.superseded.Add(1)
 		at := w.take(path)
+		w.vacated[path] = true
 		return w.do(path, now, nil, func(k *worker) error { return k.unlink(at, path) })
 	case toc.Retire:
 		w.superseded.Add(1)
 		from, to := w.take(path), w.spare(change.File)
+		w.vacated[path] = true
 		return w.do(path, now, nil, func(k *worker) error { return k.move(from, to, path) })
 	case toc.Rmdir:
 		return w.rmdir(path)
@@ -376,6 +380,7 @@ func (w *Writer) drain() {
 	}
 	done.Wait()
 	w.queued = false
+	clear(w.vacated)
 }
 
 // mkdir makes a directory at once, so that it is there for what is queued
@@ -385,26 +390,27 @@ func (w *Writer) mkdir(path string) error {
 	if !ok {
 		return nil
 	}
+	if w.vacated[path] {
+		w.drain()
+		if err := w.err(); err != nil {
+			return err
+		}
+	}
 	dir, err := w.front.dir(at)
 	if err != nil {
 		return failed("open directory of", path, err)
 	}
 	err = unix.Mkdirat(dir, at.name, 0o700)
-	if !errors.Is(err, unix.EEXIST) || isDirectory(dir, at.name) {
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return failed("make directory", path, err)
+	if errors.Is(err, unix.EEXIST) {
+		if isDirectory(dir, at.name) {
+			return nil
 		}
-		return nil
+		// Nothing of the tree is here: it was found.
+		if err = unix.Unlinkat(dir, at.name, 0); err == nil {
+			err = unix.Mkdirat(dir, at.name, 0o700)
+		}
 	}
-	// A non-directory is in the way: its removal is queued, or it was found.
-	w.drain()
-	if err := unix.Unlinkat(dir, at.name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-		return failed("replace", path, err)
-	}
-	if err := unix.Mkdirat(dir, at.name, 0o700); err != nil {
-		return failed("make directory", path, err)
-	}
-	return nil
+	return failedNil("make directory", path, err)
 }
 
 func isDirectory(dir int, name string) bool {
