@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -17,11 +18,16 @@ type Reference struct {
 }
 
 // The grammar of the distribution project, which is stricter than
-// go-containerregistry's: what passes is safe inside a URL's path.
+// go-containerregistry's: what passes is safe inside a URL's path. Compiled when
+// they are needed: a start that pulls nothing needs none.
 var (
-	hostForm       = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$`)
-	repositoryForm = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagForm        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	hostForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$`)
+	})
+	repositoryForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	})
+	tagForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`) })
 )
 
 // longest is the limit of a reference's text; the distribution project allows
@@ -70,7 +76,7 @@ func parseReference(s string) (Reference, error) {
 	if ref.tag == "" && !hasDigest {
 		ref.tag = name.DefaultTag
 	}
-	if ref.tag != "" && !tagForm.MatchString(ref.tag) {
+	if ref.tag != "" && !tagForm().MatchString(ref.tag) {
 		return Reference{}, fmt.Errorf("its tag %q is not 1 to 128 letters, digits, '_', '.' or '-', beginning with a letter, digit or '_'", ref.tag)
 	}
 	// Registries' host names know no case, repositories may have lower case only.
@@ -85,10 +91,10 @@ func parseReference(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("it is not of the form host/repository:tag")
 	}
 	ref.host, ref.repository = repository.RegistryStr(), repository.RepositoryStr()
-	if !hostForm.MatchString(ref.host) {
+	if !hostForm().MatchString(ref.host) {
 		return Reference{}, fmt.Errorf("its registry %q is not host or host:port", ref.host)
 	}
-	if !repositoryForm.MatchString(ref.repository) || len(ref.repository) > 255 {
+	if !repositoryForm().MatchString(ref.repository) || len(ref.repository) > 255 {
 		return Reference{}, fmt.Errorf("its repository %q is not names of lower-case letters and digits, with single '.', '_' or '-' inside, joined by '/'", ref.repository)
 	}
 	return ref, nil

@@ -142,7 +142,7 @@ func (c *Client) explain(ctx context.Context, p place, err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	kind, hint := c.judge(p, err)
+	hint, kind := c.judge(p, err)
 	text := p.String() + ": " + kind.Error()
 	if words := c.words(err); words != kind.Error() {
 		text += ": " + strings.TrimPrefix(words, kind.Error()+": ")
@@ -154,55 +154,54 @@ func (c *Client) explain(ctx context.Context, p place, err error) error {
 }
 
 // judge finds which of the sentinels err is, and what a person can do.
-func (c *Client) judge(p place, err error) (kind error, hint string) {
+func (c *Client) judge(p place, err error) (hint string, kind error) {
 	for _, kind := range []error{ErrMismatch, ErrTooLarge, ErrUnsupported} {
 		if errors.Is(err, kind) {
-			return kind, ""
+			return "", kind
 		}
 	}
 	// Loopback is tried over both HTTPS and HTTP, and the errors come together:
 	// the certificate tells more than a TLS server's answer to plain HTTP.
 	if isUntrusted(err) {
-		return ErrUnreachable, "its certificate must be for this host and signed by a known CA; CLIPPER_CA_CERTS adds one"
+		return "its certificate must be for this host and signed by a known CA; CLIPPER_CA_CERTS adds one", ErrUnreachable
 	}
 	if answer, ok := asAnswer(err); ok {
-		return c.judgeAnswer(p, answer)
+		return c.judgeAnswer(p, answer.code)
 	}
 	listIt := "if that is wanted, list the host in CLIPPER_INSECURE_REGISTRIES"
 	// Logging in, go-containerregistry tries plain HTTP with private addresses
 	// too; that this was held back is not the reason that HTTPS failed.
 	_, direct := err.(*plainError)
 	if plain, ok := errors.AsType[*plainError](err); ok && (direct || plain.host != p.host) {
-		return ErrInsecure, listIt
+		return listIt, ErrInsecure
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) && !c.plainAllowed(p.host) {
-		return ErrInsecure, "the registry speaks plain HTTP; " + listIt
+		return "the registry speaks plain HTTP; " + listIt, ErrInsecure
 	}
 	if errors.Is(err, errShort) {
-		return ErrMismatch, ""
+		return "", ErrMismatch
 	}
 	if isLoopback(p.host) && errors.Is(err, syscall.ECONNREFUSED) {
-		return ErrUnreachable, "localhost is this container; name the registry by an address that reaches it from here"
+		return "localhost is this container; name the registry by an address that reaches it from here", ErrUnreachable
 	}
-	return ErrUnreachable, "check the host's name, the network and the proxy settings"
+	return "check the host's name, the network and the proxy settings", ErrUnreachable
 }
 
-func (c *Client) judgeAnswer(p place, answer *answerError) (kind error, hint string) {
-	code := answer.code
+func (c *Client) judgeAnswer(p place, code int) (hint string, kind error) {
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusPaymentRequired, code == http.StatusUnavailableForLegalReasons:
 		if p.mirror || p.foreign != nil || !c.hasLogin(p.host) {
-			return ErrDenied, "missing or private, and asked for anonymously: check the name, or set CLIPPER_CREDENTIALS"
+			return "missing or private, and asked for anonymously: check the name, or set CLIPPER_CREDENTIALS", ErrDenied
 		}
-		return ErrDenied, "missing or private, or the credentials do not fit: check the name and CLIPPER_CREDENTIALS"
+		return "missing or private, or the credentials do not fit: check the name and CLIPPER_CREDENTIALS", ErrDenied
 	case code == http.StatusNotFound, code == http.StatusGone:
-		return ErrNotFound, "check the name, the tag and the digest"
+		return "check the name, the tag and the digest", ErrNotFound
 	case code == http.StatusTooManyRequests:
-		return ErrUnreachable, "the registry limits the rate: log in with CLIPPER_CREDENTIALS, use CLIPPER_MIRRORS, or try later"
+		return "the registry limits the rate: log in with CLIPPER_CREDENTIALS, use CLIPPER_MIRRORS, or try later", ErrUnreachable
 	case code >= 500 && code != http.StatusNotImplemented, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
-		return ErrUnreachable, "the registry is in trouble; try later"
+		return "the registry is in trouble; try later", ErrUnreachable
 	}
-	return ErrUnsupported, "is this a container registry?"
+	return "is this a container registry?", ErrUnsupported
 }
 
 func isUntrusted(err error) bool {
@@ -221,7 +220,7 @@ func (c *Client) isLasting(p place, err error) bool {
 	if _, ok := errors.AsType[*failure](err); ok {
 		return true
 	}
-	kind, _ := c.judge(p, err)
+	_, kind := c.judge(p, err)
 	return kind != ErrUnreachable && !errors.Is(err, errShort)
 }
 

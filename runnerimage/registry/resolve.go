@@ -92,30 +92,34 @@ type document struct {
 // descriptor, as far as it is known: digest zero or size -1 is not.
 func (c *Client) document(ctx context.Context, ref oci.Reference, identifier string, want oci.Descriptor) (*document, error) {
 	var missed []string
-	for _, p := range c.places(ref) {
-		var doc *document
-		patience := patience{client: c, place: func() place { return p }}
-		for {
-			var err error
-			if doc, err = c.getDocument(ctx, p, identifier, want); err == nil {
-				return doc, nil
-			}
-			if p.mirror && ctx.Err() == nil {
-				missed = append(missed, c.missedMirror(p, err))
-				break // the next place is as good as another try
-			}
-			if err = patience.wait(ctx, err); err != nil {
-				return nil, withMirrors(fmt.Errorf("resolve %s: %w", ref, err), missed)
-			}
+	places := c.places(ref)
+	own := places[len(places)-1]
+	for _, mirror := range places[:len(places)-1] {
+		doc, err := c.getDocument(ctx, mirror, identifier, want)
+		if err == nil {
+			return doc, nil
+		}
+		if ctx.Err() != nil {
+			return nil, c.explain(ctx, mirror, err)
+		}
+		missed = append(missed, c.missedMirror(mirror, err))
+	}
+	tries := patience{client: c, place: func() place { return own }}
+	for {
+		doc, err := c.getDocument(ctx, own, identifier, want)
+		if err == nil {
+			return doc, nil
+		}
+		if err := tries.wait(ctx, err); err != nil {
+			return nil, withMirrors(fmt.Errorf("resolve %s: %w", ref, err), missed)
 		}
 	}
-	return nil, fmt.Errorf("resolve %s: %w", ref, ErrNotFound) // not reached: the last place is no mirror
 }
 
 // missedMirror says why a mirror was passed over, and marks one that nobody
 // answers at.
 func (c *Client) missedMirror(p place, err error) string {
-	if kind, _ := c.judge(p, err); kind == ErrUnreachable {
+	if _, kind := c.judge(p, err); kind == ErrUnreachable {
 		if _, answered := asAnswer(err); !answered {
 			c.setDown(p.host)
 		}

@@ -81,7 +81,7 @@ func (s *source) next(p place, err error) bool {
 	if !p.mirror && !s.client.isLasting(p, err) {
 		return false
 	}
-	if kind, _ := s.client.judge(p, err); !p.mirror && p.foreign == nil && kind != ErrNotFound {
+	if _, kind := s.client.judge(p, err); !p.mirror && p.foreign == nil && kind != ErrNotFound {
 		return false
 	}
 	var missed string
