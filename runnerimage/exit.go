@@ -51,6 +51,7 @@ var exits = []struct {
 	{registry.ErrMismatch, ExitMismatch},
 	{registry.ErrUnreachable, ExitNetwork},
 	{registry.ErrTooLarge, ExitCannotRun},
+	{registry.ErrUnsupported, ExitCannotRun},
 	{rootfs.ErrReadOnly, ExitCannotRun},
 	{layer.ErrFormat, ExitCannotRun},
 	{layer.ErrEntry, ExitCannotRun},

@@ -16,16 +16,19 @@ package runnerimage
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clipperregistry/runner/runnerimage/credentials"
 	"github.com/clipperregistry/runner/runnerimage/layer"
@@ -45,6 +48,9 @@ const Home = ".clipper-runner"
 // layersAtOnce bounds how many layers are pulled and unpacked side by side.
 // More would cost memory for their decoders, and the disk is busy long before.
 const layersAtOnce = 6
+
+// cloudTimeout bounds one call for an ambient identity.
+const cloudTimeout = 20 * time.Second
 
 // Config is what a run needs to know.
 type Config struct {
@@ -251,6 +257,9 @@ func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
 	}
 	keychain, err := credentials.New(credentials.Settings{
 		Value: value, Registry: s.CredentialsRegistry, Image: s.Image.Host(), Env: lookup(cfg.Environ), Files: cfg.Files,
+		HTTP: &http.Client{Timeout: cloudTimeout, Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots},
+		}},
 	})
 	if err != nil {
 		return nil, nil, err

@@ -145,7 +145,7 @@ var settings = []setting{
 // secret; what could be read until then is returned with it, so that the
 // error can be told in the form that was asked for.
 func ParseSettings(environ []string, file io.Reader) (Settings, error) {
-	s := Settings{Platform: oci.HostPlatform(), Log: LogText}
+	s := Settings{Platform: oci.HostPlatform(""), Log: LogText}
 	values, err := readFile(file)
 	if err != nil {
 		return s, err

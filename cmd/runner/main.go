@@ -50,7 +50,11 @@ func main() {
 		os.Exit(stayAsInit())
 	}
 	debug.SetGCPercent(collectAt)
-	os.Exit(run(os.Args[1:], os.Environ()))
+	environ, err := process.GivenEnv()
+	if err != nil {
+		os.Exit(fail(runnerimage.LogText, err))
+	}
+	os.Exit(run(os.Args[1:], environ))
 }
 
 func run(args, environ []string) int {
@@ -127,19 +131,21 @@ func readSettings(path string, environ []string) (runnerimage.Settings, error) {
 	return runnerimage.ParseSettings(environ, file)
 }
 
-// barePaths reads which paths the runner image itself has.
-func barePaths(path string) ([]string, error) {
+// barePaths reads which paths the runner image itself has, and which of them
+// are symlinks.
+func barePaths(path string) (bare []string, links map[string]string, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("this is not the runner image, and the runner replaces the root directory it runs in: %w", err)
+		return nil, nil, fmt.Errorf("this is not the runner image, and the runner replaces the root directory it runs in: %w", err)
 	}
 	var image struct {
-		Bare []string `json:"bare"`
+		Bare  []string          `json:"bare"`
+		Links map[string]string `json:"links"`
 	}
 	if err := json.Unmarshal(data, &image); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return image.Bare, nil
+	return image.Bare, image.Links, nil
 }
 
 // userFS is the root directory read with the real ids: whoever starts a

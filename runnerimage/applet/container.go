@@ -41,11 +41,15 @@ func enter(_ context.Context, s Streams, args []string) error {
 	if err != nil {
 		return err
 	}
+	environ, err := process.GivenEnv()
+	if err != nil {
+		return err
+	}
 	plan, err := process.Resolve("/", process.Config{
 		Env: config.Config.Env, User: config.Config.User, WorkingDir: config.Config.WorkingDir,
 	}, process.Overrides{
 		Args: args, EntrypointSet: true, User: layout.User, WorkDir: layout.WorkDir, Init: process.InitNever,
-		Env: os.Environ(), Own: layout.Own, Hostname: hostname, Started: started, Unprivileged: unprivileged,
+		Env: environ, Own: layout.Own, Hostname: hostname, Started: started, Unprivileged: unprivileged,
 	})
 	if err == nil {
 		err = plan.Become()

@@ -54,6 +54,9 @@ type Description struct {
 	// parents before what they hold. It is what the runner clears away before
 	// it lays out the image that it becomes.
 	Bare []string `json:"bare"`
+	// Links holds the symlinks among them with their targets. The engine has
+	// followed them when it mounted something beneath.
+	Links map[string]string `json:"links"`
 }
 
 // Build makes the image of one platform.

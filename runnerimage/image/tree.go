@@ -61,9 +61,12 @@ func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
 		dir("/var", 0o755),
 		symlink("/var/run", "../run"),
 	}
-	d := Description{Version: version}
+	d := Description{Version: version, Links: map[string]string{}}
 	for _, n := range bare {
 		d.Bare = append(d.Bare, n.name)
+		if n.link != "" {
+			d.Links[n.name] = n.link
+		}
 	}
 	description, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
@@ -73,21 +76,16 @@ func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
 		dir(home, 0o755),
 		file(home+"/image.json", 0o644, append(description, '\n')),
 		dir(home+"/home", 0o700),
-		dir(home+"/store", 0o700),
+		// Health checks run as whoever the container was started as.
+		dir(home+"/health", 0o1777),
 		file(home+"/runner", 0o4755, runnerFile),
 		file(home+"/applet", 0o755, appletFile),
 		symlink(home+"/exec", "applet"),
-		symlink(home+"/github-init", "runner"),
 		symlink(home+"/healthcheck", "applet"),
 		dir(home+"/bin", 0o755),
 	)
 	for _, name := range applet.Names() {
-		target := "../applet"
-		if name == "tail" {
-			// GitHub starts a job's container by this name.
-			target = "../runner"
-		}
-		nodes = append(nodes, symlink(home+"/bin/"+name, target))
+		nodes = append(nodes, symlink(home+"/bin/"+name, "../applet"))
 	}
 	return nodes, nil
 }
