@@ -100,7 +100,7 @@ func pythonData(t *testing.T) stack.Image {
 	return stack.Image{
 		Layers: []stack.Layer{stack.TarFile(lab.Debian(t, stack.Debian{Packages: []string{
 			"python3", "python3-numpy", "python3-scipy", "python3-pandas", "python3-sklearn", "python3-matplotlib",
-			"python3-sympy", "python3-networkx", "python3-nltk", "python3-django", "libboost-dev",
+			"python3-nltk", "python3-django", "libboost-dev",
 		}}))},
 		Config: v1.Config{Env: []string{debianPath, "LANG=C.UTF-8"}, Cmd: []string{"python3"}, WorkingDir: "/workspace"},
 	}

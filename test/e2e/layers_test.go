@@ -249,6 +249,16 @@ func manyLayers(n int) [][]tarball.Entry {
 	return all
 }
 
+// implied are, by row, the directories that no entry of a layer makes although
+// it has something in them. The engine makes them while it pulls, so that their
+// modification times are the pull's. Their other attributes are compared.
+var implied = map[string][]string{
+	"lower symlink, no directory entry":        {"t", "t/lnk"},
+	"names that AUFS reserved":                 {"t/.wh..wh.plnk"},
+	"directory over file, no entry":            {"t", "t/f"},
+	"directory touched by no entry of its own": {"t", "t/d"},
+}
+
 func (l layers) image(docker bool) stack.Image {
 	img := stack.Image{Docker: docker, Config: v1.Config{Cmd: []string{"/none"}}}
 	for _, layer := range l.layers {
@@ -261,7 +271,7 @@ func TestHandMadeLayers(t *testing.T) {
 	for n, c := range handMade {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			compareTrees(t, lab.Push(t, "layers/"+slug(c.name), c.image(n%2 == 0)))
+			compareTrees(t, lab.Push(t, "layers/"+slug(c.name), c.image(n%2 == 0)), implied[c.name]...)
 		})
 	}
 }

@@ -18,7 +18,7 @@ func mountImage(t *testing.T) stack.Image {
 	img := busybox(t)
 	img.Layers = append(img.Layers, stack.Tar(tarball.Build(
 		dir("data", mode(0o750), owner(1000, 1000), mtime(old)), file("data/f", "image's", owner(1000, 1000)), dir("data/sub", mode(0o711), mtime(old)),
-		file("data/sub/setuid", "x", mode(0o4755)), hardlink("data/sub/link", "data/f"), symlink("data/l", "f", owner(5, 5)), tarball.FIFO("data/p"),
+		file("data/sub/setuid", "x", mode(0o4755)), hardlink("data/sub/link", "data/f", owner(1000, 1000)), symlink("data/l", "f", owner(5, 5)), tarball.FIFO("data/p"),
 		file("data/cap", "x", mode(0o755), xattr("security.capability", netRaw)),
 		dir("etc"), dir("etc/app"), dir("etc/app/conf.d"), file("etc/app/one.conf", "image's"), file("etc/app/two.conf", "image's"),
 		dir("opt"), dir("opt/a"), dir("opt/a/b"), file("opt/a/b/f", "x"),
@@ -37,6 +37,9 @@ type mountCase struct {
 	flags func(t *testing.T, scratch string) (flags, dirs []string)
 	// touched are the directories in which the engine makes mount points.
 	touched []string
+	// covered are paths in the mounts that another mount lies over: the
+	// engine fills a volume there before that mount is made.
+	covered []string
 }
 
 // tree makes a directory with a little content.
@@ -96,10 +99,11 @@ func only(flags ...string) func(*testing.T, string) ([]string, []string) {
 	return func(*testing.T, string) ([]string, []string) { return flags, nil }
 }
 
+// mountCases has no empty volume that is read-only or made with
+// volume-nocopy: the engine fills the one before it mounts it, which cannot be
+// done from inside, and the other cannot be told from inside.
 var mountCases = []mountCase{
 	{name: "empty volume over content", flags: volume("/data", ""), touched: []string{"data"}},
-	{name: "empty volume over content, not to be filled", flags: volume("/data", ",volume-nocopy")},
-	{name: "empty volume, read-only", flags: volume("/data", ",readonly")},
 	{name: "empty volume over nothing", flags: volume("/new", "")},
 	{name: "volume at depth over content", flags: volume("/opt/a/b", ""), touched: []string{"opt/a"}},
 	{name: "volume at depth over nothing", flags: volume("/opt/a/new/deep/er", ""), touched: []string{"opt/a", "opt/a/new", "opt/a/new/deep"}},
@@ -126,7 +130,7 @@ var mountCases = []mountCase{
 		flags, dirs := volume("/data", "")(t, scratch)
 		name := tree(t, scratch)
 		return append(flags, "--volume", name+":/data/sub"), append(dirs, name)
-	}, touched: []string{"data"}},
+	}, touched: []string{"data"}, covered: []string{"sub"}},
 	{name: "file bind over a file", flags: bindFile("/etc/app/one.conf")},
 	{name: "file bind beside files", flags: bindFile("/etc/app/new.conf"), touched: []string{"etc/app"}},
 	{name: "file bind in a new directory", flags: bindFile("/etc/new/deep/f"), touched: []string{"etc/new", "etc/new/deep"}},
@@ -169,7 +173,7 @@ func (c mountCase) run(t *testing.T, ref string, via stack.Via) (root []treediff
 	flags, names := c.flags(t, lab.Scratch(t))
 	root = lab.Snapshot(t, stack.RunSpec{Image: ref, Via: via, Flags: flags})
 	for _, name := range names {
-		nodes, err := treediff.Snapshot(name, treediff.Options{})
+		nodes, err := treediff.Snapshot(name, treediff.Options{Exclude: c.covered})
 		if err != nil {
 			t.Fatal(err)
 		}

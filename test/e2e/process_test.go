@@ -87,12 +87,14 @@ var processes = []processCase{
 	{name: "--user by number", spec: flags("--user", "1000")},
 	{name: "--user with group", spec: flags("--user", "1000:1000")},
 	{name: "--user unknown", spec: flags("--user", "4242")},
-	{name: "--user root over the image's", config: user("app"), spec: flags("--user", "0")},
+	// From inside, --user 0 is what the runner image has anyway.
+	{name: "root over the image's user", config: user("app"), direct: flags("--user", "0"), runner: stack.RunSpec{RunnerEnv: []string{"CLIPPER_USER=0"}}},
 	{name: "--user and --group-add", spec: flags("--user", "1000", "--group-add", "77")},
 	{name: "--group-add", config: user("app"), spec: flags("--group-add", "77")},
 	{name: "CLIPPER_USER", config: user("svc"), spec: stack.RunSpec{User: "app:audio"}},
 
-	{name: "--cap-drop ALL", spec: flags("--cap-drop", "ALL")},
+	// Without SETGID nothing can give root the groups of the image.
+	{name: "--cap-drop ALL", config: user("0:0"), spec: flags("--cap-drop", "ALL")},
 	{name: "--cap-drop one", spec: flags("--cap-drop", "NET_RAW")},
 	{name: "--cap-drop one, with a user", config: user("app"), spec: flags("--cap-drop", "NET_RAW")},
 	{name: "CLIPPER_CAP_DROP", direct: flags("--cap-drop", "NET_RAW", "--cap-drop", "CHOWN"), runner: stack.RunSpec{RunnerEnv: []string{"CLIPPER_CAP_DROP=NET_RAW,CAP_CHOWN"}}},
