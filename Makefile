@@ -35,7 +35,7 @@ test: image
 
 soak: image
 	test/setup/install.sh
-	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -stacks 1000
+	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -args -stacks 1000
 
 bench: image
 	test/setup/install.sh

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command with a disk, a Docker Engine, a containerd and a registry of
-# its own, and takes all of it away when the command ends, however it ends.
+# Runs a command with a disk, a Docker Engine and a registry of its own, and
+# takes all of it away when the command ends, however it ends.
 #
 #   with-stack.sh [--engine-optional] COMMAND [ARG…]
 #
 # The command finds in its environment
 #   DOCKER_HOST            the engine; one that was named and answers is kept
-#   CONTAINERD_ADDRESS     the containerd (ctr reads it too)
 #   CLIPPER_TEST_REGISTRY  host:port of the registry, on the loopback
 #   CLIPPER_TEST_SCRATCH   a directory on the disk; TMPDIR is on it too
 # and no standard input. The exit code is the command's. With
@@ -110,8 +109,7 @@ start_containerd() {
 		address = "$run/containerd.sock"
 	END
 	start containerd containerd --config "$run/containerd.toml"
-	await containerd ctr --address "$run/containerd.sock" version || return
-	export CONTAINERD_ADDRESS=$run/containerd.sock
+	await containerd ctr --address "$run/containerd.sock" version
 }
 
 engine_answers() { timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null; }
@@ -119,6 +117,7 @@ engine_answers() { timeout 20 docker version --format '{{.Server.Version}}' 2>/d
 # start_engine starts a dockerd that shares nothing with one that this machine
 # may have: neither configuration nor network rules nor containerd.
 start_engine() {
+	start_containerd || return
 	echo '{}' >"$run/daemon.json"
 	export DOCKER_HOST=unix://$run/docker.sock
 	start dockerd dockerd --config-file "$run/daemon.json" --host "$DOCKER_HOST" --containerd "$run/containerd.sock" \
@@ -152,10 +151,9 @@ start_all() {
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		touch "$run/cgroup"
 	fi
-	start_containerd || [ "$optional" ] || exit 1
 	if [ -n "${DOCKER_HOST-}" ] && version=$(engine_answers); then
 		say "using Docker Engine $version at $DOCKER_HOST"
-	elif [ -n "${CONTAINERD_ADDRESS-}" ] && start_engine; then
+	elif start_engine; then
 		say "started Docker Engine $(engine_answers) at $DOCKER_HOST"
 	elif [ "$optional" ]; then
 		unset DOCKER_HOST
