@@ -98,6 +98,7 @@ type generator struct {
 	entries []tarball.Entry
 	late    []tarball.Entry // opaque whiteouts kept for the end
 	own     map[string]kind
+	given   map[string][]tarball.Option // attributes of what may be linked to
 	opaque  map[string]bool
 }
 
@@ -112,7 +113,7 @@ const (
 )
 
 func (g *generator) layer(operations int) []tarball.Entry {
-	g.entries, g.late, g.own, g.opaque = nil, nil, map[string]kind{}, map[string]bool{}
+	g.entries, g.late, g.own, g.opaque, g.given = nil, nil, map[string]kind{}, map[string]bool{}, map[string][]tarball.Option{}
 	g.parents(g.root + "/x")
 	for range operations {
 		name := g.name()
@@ -129,7 +130,8 @@ func (g *generator) layer(operations int) []tarball.Entry {
 func (g *generator) operation(name string) {
 	switch dice := g.IntN(100); {
 	case dice < 32:
-		g.add(name, isLinkable, tarball.File(name, g.content(), g.fileAttributes()...))
+		g.given[name] = g.fileAttributes()
+		g.add(name, isLinkable, tarball.File(name, g.content(), g.given[name]...))
 	case dice < 46:
 		g.add(name, isDir, tarball.Dir(name, g.dirAttributes()...))
 	case dice < 56:
@@ -137,11 +139,14 @@ func (g *generator) operation(name string) {
 	case dice < 64:
 		g.hardLink(name)
 	case dice < 67:
-		g.add(name, isLinkable, tarball.FIFO(name, g.attributes()...))
+		g.given[name] = g.attributes()
+		g.add(name, isLinkable, tarball.FIFO(name, g.given[name]...))
 	case dice < 70:
-		g.add(name, isLinkable, tarball.Char(name, 1+g.Int64N(300), g.Int64N(70000), g.attributes()...))
+		g.given[name] = g.attributes()
+		g.add(name, isLinkable, tarball.Char(name, 1+g.Int64N(300), g.Int64N(70000), g.given[name]...))
 	case dice < 72:
-		g.add(name, isLinkable, tarball.Block(name, 1+g.Int64N(300), g.Int64N(300), g.attributes()...))
+		g.given[name] = g.attributes()
+		g.add(name, isLinkable, tarball.Block(name, 1+g.Int64N(300), g.Int64N(300), g.given[name]...))
 	case dice < 88:
 		if g.own[name] == 0 && g.merges(path.Dir(name)) {
 			g.add(name, isHidden, tarball.Whiteout(name))
@@ -183,7 +188,8 @@ func (g *generator) symlink(name string) {
 	target := directories[g.IntN(len(directories))]
 	if g.IntN(3) == 0 {
 		dangling := []string{"../nowhere", "/etc/passwd", ".", "..", "a/../b", strings.Repeat("long/", 30)}
-		g.add(name, isLinkable, tarball.Symlink(name, dangling[g.IntN(len(dangling))], g.attributes()...))
+		g.given[name] = g.attributes()
+		g.add(name, isLinkable, tarball.Symlink(name, dangling[g.IntN(len(dangling))], g.given[name]...))
 		return
 	}
 	if g.IntN(2) == 0 {
@@ -194,12 +200,21 @@ func (g *generator) symlink(name string) {
 	g.add(name, isSymlinkToDir, tarball.Symlink(name, up+target, g.attributes()...))
 }
 
-// hardLink links to what the layer has, with the attributes of the link's
-// target, which are not repeated: applying the link's own entry sets them.
+// hardLink links to what the layer has. Builders give the link's entry the
+// attributes of its target; now and then it gets others, which then are those
+// of all names of the file.
 func (g *generator) hardLink(name string) {
-	if targets := g.having(isLinkable); len(targets) > 0 {
-		g.add(name, isLinkable, tarball.HardLink(name, targets[g.IntN(len(targets))], g.attributes()...))
+	targets := g.having(isLinkable)
+	if len(targets) == 0 {
+		return
 	}
+	target := targets[g.IntN(len(targets))]
+	attributes := g.given[target]
+	if g.IntN(12) == 0 {
+		attributes = g.attributes()
+	}
+	g.given[name] = attributes
+	g.add(name, isLinkable, tarball.HardLink(name, target, attributes...))
 }
 
 // throughSymlink writes a file by a name that leads through a symlink of the
