@@ -163,7 +163,7 @@ func startPodman(t *testing.T) func(*testing.T, []string, ...string) []byte {
 	return func(t *testing.T, env []string, args ...string) []byte {
 		// Its own limits are above what a machine may allow, and its health
 		// checks are timers of systemd, which need not be there.
-		command := append(slices.Clone(storage), "run", "--rm", "--network", "host", "--pull", "never", "--ulimit", "host", "--no-healthcheck")
+		command := append(slices.Clone(storage), "run", "--rm", "--network", "host", "--pull", "never", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--no-healthcheck")
 		for _, variable := range env {
 			command = append(command, "--env", variable)
 		}
