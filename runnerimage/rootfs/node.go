@@ -43,7 +43,12 @@ func (n node) chmod(mode uint32) error {
 	return unix.Fchmodat(n.fd, n.name, mode, 0)
 }
 
+// setTime leaves the time as it is for the zero t, which a directory has that
+// no entry names.
 func (n node) setTime(t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
 	stamp := []unix.Timespec{timespec(t), timespec(t)}
 	if n.name != "" {
 		return unix.UtimesNanoAt(n.fd, n.name, stamp, unix.AT_SYMLINK_NOFOLLOW)
@@ -92,10 +97,7 @@ func (w *Writer) dress(n node, e *layer.Entry, path string) error {
 			return failed("change mode of", path, err)
 		}
 	}
-	if err := n.setTime(e.ModTime); err != nil {
-		return failed("set time of", path, err)
-	}
-	return nil
+	return failedNil("set time of", path, n.setTime(e.ModTime))
 }
 
 // setxattr sets one extended attribute. What a container may not set is a

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -159,13 +162,19 @@ func (c *container) layOut(layers ...[]byte) {
 }
 
 func write(r *Root, layers ...[]byte) (Stats, error) {
+	return writeTree(r, toc.NewTree(len(layers)), -1, layers...)
+}
+
+// writeTree writes layers, at most limit at once.
+func writeTree(r *Root, tree *toc.Tree, limit int, layers ...[]byte) (Stats, error) {
 	ctx := context.Background()
-	w, err := r.NewWriter(ctx, toc.NewTree(len(layers)))
+	w, err := r.NewWriter(ctx, tree)
 	if err != nil {
 		return Stats{}, err
 	}
 	defer w.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
 	for rank, blob := range layers {
 		group.Go(func() error {
 			entries, err := layer.NewReader(bytes.NewReader(blob), layer.Limits{})
@@ -173,7 +182,7 @@ func write(r *Root, layers ...[]byte) (Stats, error) {
 				return err
 			}
 			defer entries.Close()
-			return w.Layer(ctx, rank, entries)
+			return w.Layer(ctx, rank, interleaved{entries})
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -182,12 +191,20 @@ func write(r *Root, layers ...[]byte) (Stats, error) {
 	return w.Stats(), w.Finish()
 }
 
+// interleaved lets other layers run between entries.
+type interleaved struct{ Entries }
+
+func (i interleaved) Next() (*layer.Entry, error) {
+	runtime.Gosched()
+	return i.Entries.Next()
+}
+
 // shows checks what is at paths: "content", "-> target", "dir" or "absent".
 func (c *container) shows(want map[string]string) {
 	c.t.Helper()
 	for name, want := range want {
 		if got := show(c.at(name)); got != want {
-			c.t.Errorf("/%s: want %q, got %q", name, want, got)
+			c.t.Errorf("/%s: want %.60q, got %.60q", name, want, got)
 		}
 	}
 }
@@ -352,6 +369,149 @@ func TestManyLayersAtOnce(t *testing.T) {
 	}
 }
 
+// randomLayer is a layer over few names, so that much meets.
+func randomLayer(random *rand.Rand, rank int) []byte {
+	name := func() string {
+		parts := make([]string, 1+random.IntN(3))
+		for i := range parts {
+			parts[i] = string(rune('a' + random.IntN(4)))
+		}
+		return strings.Join(parts, "/")
+	}
+	var entries []Entry
+	var files []string
+	taken := map[string]bool{} // path → is a directory
+	// free reports whether the layer has nothing at, above or below path that
+	// a file there would clash with.
+	free := func(path string) bool {
+		for other, directory := range taken {
+			if other == path || beneath(other, path) || !directory && beneath(path, other) {
+				return false
+			}
+		}
+		return true
+	}
+	for n := range 5 + random.IntN(40) {
+		path, at := name(), Time(time.Unix(int64(1000*rank+n), 5))
+		kind := random.IntN(12)
+		if !free(path) && kind != 8 {
+			continue
+		}
+		taken[path] = kind < 2 || taken[path]
+		switch kind {
+		case 0, 1:
+			entries = append(entries, Dir(path, at, Mode(int64(0o700+rank)), Owner(n, rank)))
+		case 2:
+			entries = append(entries, Symlink(path, name(), at))
+		case 3:
+			entries = append(entries, FIFO(path, at))
+		case 4, 5:
+			if len(files) > 0 {
+				entries = append(entries, HardLink(path, files[random.IntN(len(files))]))
+			}
+		case 6, 7:
+			entries = append(entries, Whiteout(path))
+			taken[path] = true
+		case 8:
+			entries = append(entries, Opaque(path))
+		case 9:
+			entries = append(entries, File(path, strings.Repeat(fmt.Sprintln(rank, n), 20_000), at, Owner(rank, n)))
+			files = append(files, path)
+		default:
+			entries = append(entries, File(path, fmt.Sprintln(rank, n), at, Mode(int64(0o4700+n))))
+			files = append(files, path)
+		}
+	}
+	return Build(entries...)
+}
+
+// TestRandomLayers writes random layers at once and one after the other; both
+// must be what the tree says.
+func TestRandomLayers(t *testing.T) {
+	written, base := 0, scratch(t)
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		var layers [][]byte
+		for rank := range 2 + random.IntN(4) {
+			layers = append(layers, randomLayer(random, rank))
+		}
+		var trees [2][]treediff.Node
+		var failures [2]error
+		for i, limit := range []int{1, -1} {
+			dir := fmt.Sprintf("%s/%d", base, i)
+			must(t, os.RemoveAll(dir))
+			must(t, os.Mkdir(dir, 0o755))
+			r, err := Open(dir, Options{Keep: []string{"keep"}, Workers: 3})
+			must(t, err)
+			tree := toc.NewTree(len(layers))
+			_, failures[i] = writeTree(r, tree, limit, layers...)
+			must(t, r.Close())
+			if failures[i] != nil {
+				continue
+			}
+			trees[i], err = treediff.Snapshot(dir, treediff.Options{Exclude: []string{"keep"}})
+			must(t, err)
+			for _, line := range againstTree(tree, trees[i][1:]) {
+				t.Errorf("seed %d, limit %d: %s", seed, limit, line)
+			}
+		}
+		if (failures[0] == nil) != (failures[1] == nil) {
+			t.Errorf("seed %d: one after the other: %v; at once: %v", seed, failures[0], failures[1])
+			continue
+		}
+		if failures[0] != nil {
+			if !errors.Is(failures[0], toc.ErrEntry) {
+				t.Errorf("seed %d: %v", seed, failures[0])
+			}
+			continue
+		}
+		written++
+		implied := func(line string) bool { return strings.Contains(line, "mtime: want 20") } // now
+		for _, line := range slices.DeleteFunc(treediff.Diff(trees[0][1:], trees[1][1:]), implied) {
+			t.Errorf("seed %d: %s", seed, line)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if written < 30 {
+		t.Errorf("only %d stacks could be written", written)
+	}
+}
+
+// againstTree says where nodes are not what the tree shows.
+func againstTree(tree *toc.Tree, nodes []treediff.Node) []string {
+	var lines []string
+	types := map[layer.Type]string{layer.Regular: "file", layer.Directory: "dir", layer.Symlink: "symlink", layer.FIFO: "fifo"}
+	want := map[string]string{}
+	first := map[toc.File]string{}
+	for node := range tree.Walk {
+		want[node.Path] = types[node.Type]
+		if old, ok := first[node.File]; node.File != 0 && (!ok || node.Path < old) {
+			first[node.File] = node.Path
+		}
+	}
+	group := map[string]string{}
+	for node := range tree.Walk {
+		if node.File != 0 {
+			group[node.Path] = first[node.File]
+		}
+	}
+	for _, node := range nodes {
+		if want[node.Path] != node.Type {
+			lines = append(lines, fmt.Sprintf("%s: want %q, got %q", node.Path, want[node.Path], node.Type))
+		}
+		if node.Type != "dir" && node.Group != "" && node.Group != group[node.Path] || node.Group == "" && node.Type != "dir" && group[node.Path] != node.Path {
+			lines = append(lines, fmt.Sprintf("%s: want a link of %q, got %q", node.Path, group[node.Path], node.Group))
+		}
+		delete(want, node.Path)
+	}
+	for path := range want {
+		lines = append(lines, path+": missing")
+	}
+	return lines
+}
+
 func TestStats(t *testing.T) {
 	c := newContainer(t)
 	stats, err := write(c.open(), Build(Dir("a"), File("a/b", "12345"), Symlink("c", "d")))
@@ -459,5 +619,44 @@ func TestZerosFillNoDisk(t *testing.T) {
 	// Four times what the disk holds.
 	if err := w.Layer(t.Context(), 0, &terabyte{left: 256 << 20}); err == nil || !strings.Contains(err.Error(), "enough") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestSingleID writes in a user namespace that knows one user only.
+func TestSingleID(t *testing.T) {
+	const inside = "ROOTFS_TEST_SINGLE_ID"
+	if os.Getenv(inside) == "" {
+		self := exec.Command("/proc/self/exe", "-test.run=^TestSingleID$", "-test.v")
+		self.Env = append(os.Environ(), inside+"=1")
+		one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+		self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: one, GidMappings: one}
+		if out, err := self.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestSingleID")) {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	dir := t.TempDir()
+	var warnings []string
+	r, err := Open(dir, Options{Keep: []string{"keep"}, NoOwners: true, Warn: func(text string) { warnings = append(warnings, text) }})
+	must(t, err)
+	defer r.Close()
+	_, err = write(r, Build(
+		File("own", "own", Mode(0o4755)), File("other", "other", Mode(0o6755), Owner(1000, 1000)), Dir("dir", Mode(0o2755), Owner(5, 5)),
+		Symlink("link", "own", Owner(7, 7)), Char("null", 1, 3), HardLink("null-too", "null")), Build(Whiteout("null-too")))
+	must(t, err)
+	nodes, err := treediff.Snapshot(dir, treediff.Options{Exclude: []string{"keep"}})
+	must(t, err)
+	modes := map[string]uint32{"own": 0o4755, "other": 0o755, "dir": 0o755, "link": 0o777}
+	for _, node := range nodes[1:] {
+		if want, ok := modes[node.Path]; !ok || node.Mode != want {
+			t.Errorf("%s: mode %04o, want %04o", node.Path, node.Mode, want)
+		}
+		delete(modes, node.Path)
+	}
+	if len(modes) != 0 {
+		t.Errorf("missing: %v", modes)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], `device "/null"`) {
+		t.Errorf("%q", warnings)
 	}
 }
