@@ -287,7 +287,9 @@ func (l *Layer) addLink(n id, e *layer.Entry) error {
 	}
 	l.linked[has.file] = true
 	l.links = append(l.links, n)
-	l.tree.node(n).reserved = l.put(n, has, shown)
+	if l.put(n, has, shown) {
+		l.tree.node(n).reserved = true
+	}
 	return nil
 }
 

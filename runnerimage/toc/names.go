@@ -56,7 +56,8 @@ const (
 // name to id.
 type names struct {
 	pages  [][]node
-	count  int
+	count  int // with the root
+	limit  int // of paths, without the root
 	blocks [][]byte
 	table  []id
 	seed   maphash.Seed
@@ -65,7 +66,8 @@ type names struct {
 func newNames() names {
 	return names{
 		pages: [][]node{make([]node, pageSize)},
-		count: 1, // the root
+		count: 1,
+		limit: maxEntries,
 		table: make([]id, 1<<10),
 		seed:  maphash.MakeSeed(),
 	}
@@ -107,8 +109,8 @@ func (ns *names) at(parent id, name string) (id, error) {
 	if n := ns.table[slot]; n != 0 {
 		return n, nil
 	}
-	if ns.count > maxEntries {
-		return 0, ErrTooMany
+	if ns.count > ns.limit {
+		return 0, fmt.Errorf("%w: more than %d paths", ErrTooMany, ns.limit)
 	}
 	if ns.count == len(ns.pages)*pageSize {
 		ns.pages = append(ns.pages, make([]node, pageSize))

@@ -2,7 +2,6 @@ package toc
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -314,19 +313,24 @@ func (t *Tree) newFile(e *layer.Entry) File {
 
 // linkStrays makes the hard links whose target is from lower layers. It waits
 // for the last layer to end: what is shown before depends on which layers
-// came first.
+// came first. None of them is the target of another, so their order is free.
 func (t *Tree) linkStrays() error {
-	slices.SortStableFunc(t.strays, func(a, b stray) int { return cmp.Compare(a.rank, b.rank) })
-	for _, s := range t.strays {
-		nd, target := t.node(s.path), t.node(s.target)
-		if !nd.reserved || File(nd.file) != s.file {
-			continue // superseded
-		}
+	strays := slices.DeleteFunc(t.strays, func(s stray) bool {
+		nd := t.node(s.path)
+		return !nd.reserved || File(nd.file) != s.file // superseded
+	})
+	for _, s := range strays {
+		target := t.node(s.target)
 		if target.kind == 0 || target.kind == layer.Directory || target.reserved || target.rank > s.rank {
 			return fmt.Errorf("layer %d: %q: hard link to %q: %w", s.rank, t.path(s.path), t.path(s.target), ErrLink)
 		}
-		nd.kind, nd.file, nd.reserved = target.kind, target.file, false
-		t.emit(Change{Op: Link, Path: t.path(s.path), From: t.path(s.target), File: File(target.file)})
+	}
+	for _, s := range strays {
+		nd, target := t.node(s.path), t.node(s.target)
+		if nd.reserved { // it may be here twice
+			nd.kind, nd.file, nd.reserved = target.kind, target.file, false
+			t.emit(Change{Op: Link, Path: t.path(s.path), From: t.path(s.target), File: File(target.file)})
+		}
 	}
 	t.strays = nil
 	return nil
