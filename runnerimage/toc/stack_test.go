@@ -347,7 +347,7 @@ func (s *source) entry(u *upper, serial int) layer.Entry {
 }
 
 var (
-	stacks = flag.Int("stacks", 1500, "how many random stacks TestRandom settles")
+	stacks = flag.Int("stacks", 1000, "how many random stacks TestRandom settles")
 	seed   = flag.Uint64("seed", 0, "what TestRandom starts from; 0 for another every time")
 )
 

@@ -126,6 +126,11 @@ var mergeTests = []struct {
 		want:   "link@1=low low@0",
 	},
 	{
+		name:   "a hard link to a lower thing, twice",
+		layers: stack{of(file("low")), of(hardLink("link", "low"), hardLink("link", "low"))},
+		want:   "link@1=low low@0",
+	},
+	{
 		name:   "a hard link to nothing",
 		layers: stack{of(file("low")), of(hardLink("link", "none"))},
 		err:    ErrLink,
@@ -313,6 +318,18 @@ func TestChanges(t *testing.T) {
 			layers: stack{of(file("d/f")), of(file("d/f"))},
 			order:  order{0, 0, 1, 1},
 			want:   "mkdir d, create d/f 1; ; unlink d/f, create d/f 2; ; ",
+		},
+		{
+			name:   "a file that its own layer replaces is unlinked",
+			layers: stack{of(file("f"), file("f"))},
+			order:  order{0, 0, 0},
+			want:   "create f 1; unlink f, create f 2; ; ",
+		},
+		{
+			name:   "a file that its own layer replaces is retired for a link",
+			layers: stack{of(file("f"), hardLink("g", "f"), file("f"))},
+			order:  order{0, 0, 0, 0},
+			want:   "create f 1; ; retire f 1, create f 2; link g 1, release 1; ",
 		},
 		{
 			name:   "a file whose layer goes on is retired",
