@@ -1,0 +1,127 @@
+// Command clipper-runner is the command line for people. Its commands, flags
+// and their variables:
+//
+//	run IMAGE [CMD…]    runs an image without a container engine
+//	    -e, --env NAME[=VALUE]   -v, --volume SRC:DST[:ro]   -w, --workdir DIR
+//	    -u, --user USER   --entrypoint PROGRAM   --hostname NAME
+//	    --network host|none   --root DIR
+//	inspect IMAGE       tells what an image is without pulling its layers
+//	    --json
+//	doctor [IMAGE]      checks this machine or container
+//	    --root DIR
+//	version
+//
+// All that talk to a registry take --platform and --credentials-file. Those
+// two, --log, -w, -u and --entrypoint are the settings of the runner image
+// under other names, and every variable of runnerimage.Usage works here too.
+// Without CLIPPER_CREDENTIALS, the credentials are those of `docker login`
+// (DOCKER_CONFIG, else ~/.docker/config.json, its helpers included) and then
+// what the runner image would find by itself. XDG_CACHE_HOME, else ~/.cache,
+// holds what `run` needs on disk; put it, or --root, on a fast file system.
+// SSL_CERT_FILE names the CA certificates of the machine.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/alecthomas/kong"
+	"github.com/clipperregistry/runner/runnerimage"
+	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/sandbox"
+)
+
+// version is set when a release is linked.
+var version = "dev"
+
+func init() {
+	// A program executed by any other thread than the first is seen as a
+	// zombie for a moment.
+	runtime.LockOSThread()
+}
+
+func main() {
+	switch {
+	case os.Args[0] == process.InitName:
+		code, err := process.Init(os.Args)
+		if err != nil {
+			code = runnerimage.Fail(os.Stderr, runnerimage.LogText, err)
+		}
+		os.Exit(code)
+	case sandbox.Entered(os.Args):
+		os.Exit(sandbox.Enter(os.Args, sandbox.Hooks{Start: start, Fail: failInside}))
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+type commands struct {
+	Run     runCommand     `cmd:"" help:"Run an image without a container engine: run debian:12 cat /etc/os-release"`
+	Inspect inspectCommand `cmd:"" help:"Tell what an image is, without pulling its layers: inspect --json nginx"`
+	Doctor  doctorCommand  `cmd:"" help:"Check this machine or container, and an image's registry: doctor ghcr.io/me/app"`
+	Version versionCommand `cmd:"" help:"Print the version: version"`
+}
+
+// pullFlags are the flags of all that talks to a registry.
+type pullFlags struct {
+	Platform        string `placeholder:"OS/ARCH" help:"Platform to choose from an index; default: this machine's."`
+	CredentialsFile string `placeholder:"FILE" type:"path" help:"A token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(exit *int) error {
+	fmt.Println("clipper-runner", version)
+	return nil
+}
+
+func run(args []string) (code int) {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("clipper-runner"),
+		kong.Description("Clipper Runner for people: run any OCI image here, look at one, check this machine."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.Bind(&code),
+	)
+	if err != nil {
+		return fail(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	context, err := parser.Parse(args)
+	if err != nil {
+		return fail(fmt.Errorf("%w: %w; see clipper-runner --help", runnerimage.ErrSettings, err))
+	}
+	if err := context.Run(); err != nil {
+		return fail(err)
+	}
+	return code
+}
+
+// fail tells an error in the form that CLIPPER_LOG asks for.
+func fail(err error) int {
+	format := runnerimage.LogText
+	if os.Getenv("CLIPPER_LOG") == string(runnerimage.LogJSON) {
+		format = runnerimage.LogJSON
+	}
+	return failAs(format, err)
+}
+
+func failAs(format runnerimage.LogFormat, err error) int {
+	if errors.Is(err, sandbox.ErrRefused) {
+		err = fmt.Errorf("%w: %w", runnerimage.ErrCannotRun, err)
+	}
+	return runnerimage.Fail(os.Stderr, format, err)
+}
+
+// failInside tells an error that stands between the command and its program.
+func failInside(payload []byte, err error) int {
+	var j job
+	if json.Unmarshal(payload, &j) != nil {
+		return failAs(runnerimage.LogText, err)
+	}
+	return failAs(j.Log, err)
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/clipperregistry/runner/runnerimage"
+	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/sandbox"
+	"golang.org/x/term"
+)
+
+type runCommand struct {
+	pullFlags
+	Env        []string `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Variable of the program; without a value, the one it has here."`
+	Volume     []string `short:"v" sep:"none" placeholder:"SRC:DST[:ro]" help:"File, directory or named volume SRC to show at DST."`
+	Workdir    string   `short:"w" placeholder:"DIR" help:"Directory to start in; default: the image's."`
+	User       string   `short:"u" placeholder:"USER[:GROUP]" help:"User to run as; default: the image's."`
+	Entrypoint *string  `placeholder:"PROGRAM" help:"Replaces the image's entrypoint; a JSON array may hold arguments."`
+	Hostname   string   `placeholder:"NAME" help:"Host name; default: this machine's."`
+	Network    string   `enum:"host,none" default:"host" placeholder:"host|none" help:"This machine's network (host), or none once the image is pulled."`
+	Log        string   `placeholder:"FORMAT" help:"Reports on standard error: text, json or quiet."`
+	rootFlag
+
+	Image string   `arg:"" help:"Image to run."`
+	Args  []string `arg:"" optional:"" passthrough:"" name:"cmd" help:"Replaces the image's command."`
+}
+
+type rootFlag struct {
+	Root string `placeholder:"DIR" type:"path" help:"Where root directories and named volumes are; default: clipper-runner in the user's cache."`
+}
+
+// job is what the process inside the sandbox is told.
+type job struct {
+	Settings []string
+	Environ  []string
+	Args     []string
+	Log      runnerimage.LogFormat
+	// Probe is a sandbox without an image, to see that it can be made.
+	Probe bool
+}
+
+func (c *runCommand) Run(exit *int) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	parsed, err := runnerimage.ParseSettings(s, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.login(context.Background(), parsed); err != nil {
+		return err
+	}
+	s.trustMachine()
+
+	root, err := c.dir()
+	if err != nil {
+		return err
+	}
+	mounts, err := c.mounts(root)
+	if err != nil {
+		return err
+	}
+	payload, err := json.Marshal(job{Settings: s, Environ: c.environ(), Args: c.args(), Log: parsed.Log})
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, sandbox.Signals()...)
+	*exit, err = sandbox.Run(context.Background(), sandbox.Spec{
+		Dir: filepath.Join(root, "run"), Hostname: c.Hostname, Network: sandbox.Network(c.Network),
+		Mounts: mounts, Payload: payload, Env: proxies(os.Environ()),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
+	})
+	return err
+}
+
+// settings puts the flags over the variables.
+func (c *runCommand) settings() (settings, error) {
+	s, err := newSettings(os.Environ(), c.Image, c.pullFlags)
+	if err != nil {
+		return nil, err
+	}
+	s.set("CLIPPER_USER", c.User)
+	s.set("CLIPPER_WORKDIR", c.Workdir)
+	s.set("CLIPPER_LOG", c.Log)
+	if c.Entrypoint != nil {
+		value := *c.Entrypoint
+		if !strings.HasPrefix(value, "[") {
+			words := []string{}
+			if value != "" { // an empty one leaves the arguments alone
+				words = append(words, value)
+			}
+			data, err := json.Marshal(words)
+			if err != nil {
+				return nil, err
+			}
+			value = string(data)
+		}
+		s.set("CLIPPER_ENTRYPOINT", value)
+	}
+	return s, nil
+}
+
+// args are the arguments without the "--" that may stand before them.
+func (c *runCommand) args() []string {
+	if len(c.Args) > 0 && c.Args[0] == "--" {
+		return c.Args[1:]
+	}
+	return c.Args
+}
+
+// environ is what an engine would give to the container: its own variables,
+// then the person's.
+func (c *runCommand) environ() []string {
+	var environ []string
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		environ = append(environ, "TERM=xterm")
+	}
+	for _, entry := range c.Env {
+		if !strings.Contains(entry, "=") {
+			value, ok := os.LookupEnv(entry)
+			if !ok {
+				continue
+			}
+			entry += "=" + value
+		}
+		environ = append(environ, entry)
+	}
+	return environ
+}
+
+// dir is where sandboxes and volumes are.
+func (f rootFlag) dir() (string, error) {
+	if f.Root != "" {
+		return f.Root, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("%w: no place for root directories: %w; give --root", runnerimage.ErrSettings, err)
+	}
+	return filepath.Join(cache, "clipper-runner"), nil
+}
+
+// volumeName is the form of a named volume; a path has a slash or begins with
+// a dot.
+var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+func (c *runCommand) mounts(root string) ([]sandbox.Mount, error) {
+	var mounts []sandbox.Mount
+	for _, volume := range c.Volume {
+		m, err := parseVolume(root, volume)
+		if err != nil {
+			return nil, fmt.Errorf("%w: volume %q: %w", runnerimage.ErrSettings, volume, err)
+		}
+		if slices.ContainsFunc(mounts, func(other sandbox.Mount) bool { return other.Target == m.Target }) {
+			return nil, fmt.Errorf("%w: volume %q: something is mounted at %s already", runnerimage.ErrSettings, volume, m.Target)
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+// parseVolume reads SRC:DST[:OPTIONS]. A named volume is a directory below
+// root, named so that the layout knows it as a volume and fills it from the
+// image.
+func parseVolume(root, volume string) (m sandbox.Mount, err error) {
+	parts := strings.Split(volume, ":")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
+		return m, errors.New("write SRC:DST or SRC:DST:ro")
+	}
+	m.Source, m.Target = parts[0], filepath.Clean(parts[1])
+	switch {
+	case !filepath.IsAbs(m.Target):
+		return m, errors.New("the place in the container must be an absolute path")
+	case m.Target == "/":
+		return m, errors.New("the root directory is the image's")
+	case m.Target == "/"+sandbox.OwnDir || strings.HasPrefix(m.Target, "/"+sandbox.OwnDir+"/"):
+		return m, fmt.Errorf("/%s is needed while the image is laid out", sandbox.OwnDir)
+	}
+	if len(parts) == 3 {
+		for option := range strings.SplitSeq(parts[2], ",") {
+			switch option {
+			case "ro":
+				m.ReadOnly = true
+			case "rw", "z", "Z", "rprivate":
+			default:
+				return m, fmt.Errorf("the option %q is none of ro, rw", option)
+			}
+		}
+	}
+	if volumeName.MatchString(m.Source) {
+		m.Source = filepath.Join(root, "volumes", m.Source, "_data")
+		return m, os.MkdirAll(m.Source, 0o755)
+	}
+	if m.Source, err = filepath.Abs(m.Source); err != nil {
+		return m, err
+	}
+	if _, err := os.Stat(m.Source); err != nil {
+		return m, fmt.Errorf("%w; create it first", err)
+	}
+	return m, nil
+}
+
+// proxies are the variables by which registries are reached.
+func proxies(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		switch strings.ToUpper(name) {
+		case "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY":
+			return false
+		}
+		return true
+	})
+}
+
+// start is process 1 of the sandbox: it lays out the image and becomes its
+// program, on the very path that the runner image takes.
+func start(w *sandbox.World) int {
+	var j job
+	if err := json.Unmarshal(w.Payload, &j); err != nil {
+		return failAs(runnerimage.LogText, err)
+	}
+	if j.Probe {
+		if err := w.Seal(); err != nil {
+			return failAs(j.Log, err)
+		}
+		return 0
+	}
+	plan, err := layOut(w, j)
+	if err == nil {
+		err = w.Seal()
+	}
+	if err == nil {
+		err = plan.Become() // only returns when it fails
+	}
+	return failAs(j.Log, err)
+}
+
+func layOut(w *sandbox.World, j job) (*process.Plan, error) {
+	// The kernel does not deliver a signal to process 1 that it has no handler
+	// for.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+
+	settings, err := runnerimage.ParseSettings(j.Settings, nil)
+	if err != nil {
+		return nil, err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := runnerimage.Run(ctx, runnerimage.Config{
+		Settings: settings, Root: "/", Args: j.Args,
+		Environ: append([]string{"HOSTNAME=" + hostname}, j.Environ...),
+		Files:   w.Host, SingleID: w.SingleID,
+		Log: os.Stderr, Terminal: term.IsTerminal(2), UserAgent: "clipper-runner/" + version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	docker, err := process.ParseCapabilities(sandbox.DefaultCapabilities())
+	if err != nil {
+		return nil, err
+	}
+	plan.CapDrop |= ^docker
+	return plan, nil
+}
