@@ -82,8 +82,11 @@ func Open(ctx context.Context, cfg Config) (*Stack, error) {
 	return s, s.awaitRegistry(ctx)
 }
 
-// Close ends what Open started.
+// Close ends what Open started and removes the programs. The Debian trees stay.
 func (s *Stack) Close() error {
+	if err := os.RemoveAll(s.programs()); err != nil {
+		return err
+	}
 	if s.registry == nil {
 		return nil
 	}
@@ -162,10 +165,16 @@ func (s *Stack) Program(t testing.TB, pkg string) string {
 	return s.ProgramFor(t, pkg, "amd64")
 }
 
+// programs is where this process's programs are, which Close removes: the next
+// process may have other sources.
+func (s *Stack) programs() string {
+	return filepath.Join(s.scratch, fmt.Sprintf("programs-%d", os.Getpid()))
+}
+
 // ProgramFor is Program for another architecture.
 func (s *Stack) ProgramFor(t testing.TB, pkg, arch string) string {
 	t.Helper()
-	name := filepath.Join(s.scratch, fmt.Sprintf("%s-%s-%d", filepath.Base(pkg), arch, os.Getpid()))
+	name := filepath.Join(s.programs(), filepath.Base(pkg)+"-"+arch)
 	return s.once(t, name, func(file string) error {
 		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", file, "./"+pkg)
 		build.Dir = s.root
