@@ -244,6 +244,9 @@ func start(w *sandbox.World) int {
 	if err == nil {
 		err = plan.Become() // only returns when it fails
 	}
+	if w.SingleID && errors.Is(err, process.ErrUser) {
+		err = fmt.Errorf("%w; here is one user only: install newuidmap and have ids lent in /etc/subuid and /etc/subgid, run it as root, or give -u 0", err)
+	}
 	return failAs(j.Log, err)
 }
 

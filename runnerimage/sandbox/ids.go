@@ -22,13 +22,29 @@ func mapIDs(pid int) (single bool, err error) {
 	return false, nil
 }
 
-// mapLentIDs reports whether tool mapped the ids that file lends to the caller.
-func mapLentIDs(pid int, tool, file string, own int) bool {
+// SingleID reports whether a sandbox of the caller has one user only: the
+// caller is not root and has no other ids lent. Whether they can be mapped
+// shows when it is tried.
+func SingleID() bool {
+	return os.Geteuid() != 0 && (len(lentIDs("/etc/subuid")) == 0 || len(lentIDs("/etc/subgid")) == 0)
+}
+
+// lentIDs are the ids that file lends to the caller.
+func lentIDs(file string) []user.SubID {
 	name, id := accountName(), strconv.Itoa(os.Geteuid())
 	ranges, err := user.ParseSubIDFileFilter(file, func(entry user.SubID) bool {
 		return entry.Name == name || entry.Name == id
 	})
-	if err != nil || len(ranges) == 0 {
+	if err != nil {
+		return nil // no such file, mostly
+	}
+	return ranges
+}
+
+// mapLentIDs reports whether tool mapped the ids that file lends to the caller.
+func mapLentIDs(pid int, tool, file string, own int) bool {
+	ranges := lentIDs(file)
+	if len(ranges) == 0 {
 		return false
 	}
 	args := []string{strconv.Itoa(pid), "0", strconv.Itoa(own), "1"}

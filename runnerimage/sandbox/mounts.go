@@ -136,8 +136,24 @@ func makeDevices(root string, terminal int) error {
 	if terminal < 0 {
 		return nil
 	}
-	// The terminal is of another /dev/pts; here ttyname(3) finds it.
-	return bindFile(fmt.Sprintf("/proc/self/fd/%d", terminal), filepath.Join(root, "dev/console"))
+	return makeConsole(terminal, filepath.Join(root, "dev/console"))
+}
+
+// makeConsole shows the terminal where ttyname(3) looks for it: its own name
+// is of another /dev/pts.
+func makeConsole(terminal int, path string) error {
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", terminal))
+	if err != nil {
+		return err
+	}
+	var open, named unix.Stat_t
+	if err := unix.Fstat(terminal, &open); err != nil {
+		return err
+	}
+	if unix.Stat(name, &named) != nil || named.Dev != open.Dev || named.Ino != open.Ino {
+		return nil // it came from another namespace, and has no name here
+	}
+	return bindFile(name, path)
 }
 
 // bindFile shows the file source at target, which it makes if it is missing.
