@@ -65,8 +65,10 @@ type Config struct {
 	BareLinks map[string]string
 	// Args replace the image's CMD when there are any.
 	Args []string
-	// Environ is the environment that the container was given.
+	// Environ is the environment that the container was given, Dir the
+	// directory it was started in; "/" says nothing, another one is a wish.
 	Environ []string
+	Dir     string
 	// Files is the root directory read with the rights of whoever started the
 	// runner: what settings name must not be readable through its set-uid bit.
 	Files fs.FS
@@ -87,12 +89,13 @@ func Run(ctx context.Context, cfg Config) (*process.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if layout.Phase != state.Done {
+	laidOut := layout.Phase == state.Done
+	if !laidOut {
 		if layout, err = layOut(ctx, cfg, layout); err != nil {
 			return nil, err
 		}
 	}
-	return plan(cfg, layout)
+	return plan(cfg, layout, laidOut)
 }
 
 // layOut pulls the image and writes it into the root. before is what an
@@ -213,7 +216,8 @@ func unpackLayer(ctx context.Context, client *registry.Client, image *registry.I
 }
 
 // plan turns the image's config and the settings into the process to become.
-func plan(cfg Config, layout state.Layout) (*process.Plan, error) {
+// laidOut says that the image stood here before this start.
+func plan(cfg Config, layout state.Layout, laidOut bool) (*process.Plan, error) {
 	var config oci.Config
 	if err := json.Unmarshal(layout.Config, &config); err != nil {
 		return nil, fmt.Errorf("%w: config of %s: %w", ErrCannotRun, layout.Image, err)
@@ -230,10 +234,11 @@ func plan(cfg Config, layout state.Layout) (*process.Plan, error) {
 	return process.Resolve(cfg.Root, process.Config{
 		Env: config.Config.Env, User: config.Config.User, WorkingDir: config.Config.WorkingDir,
 		Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd, StopSignal: config.Config.StopSignal,
+		Volumes: slices.Sorted(maps.Keys(config.Config.Volumes)),
 	}, process.Overrides{
-		Args: cfg.Args, Entrypoint: s.Entrypoint, EntrypointSet: s.Entrypoint != nil, User: s.User, WorkDir: s.WorkDir,
+		Args: cfg.Args, Entrypoint: s.Entrypoint, EntrypointSet: s.Entrypoint != nil, User: s.User, WorkDir: cfg.workDir(),
 		CapDrop: s.CapDrop, Init: s.Init, Env: cfg.Environ, Own: OwnNames(), Hostname: hostname,
-		Started: started, Unprivileged: unprivileged,
+		Started: started, Unprivileged: unprivileged, LaidOut: laidOut,
 	})
 }
 
@@ -277,6 +282,14 @@ func resolve(ctx context.Context, cfg Config, client *registry.Client, keychain 
 		err = fmt.Errorf("%w (%s)", err, strings.Join(notes, "; "))
 	}
 	return image, err
+}
+
+// workDir is the directory that somebody wished, "" for the image's.
+func (cfg Config) workDir() string {
+	if cfg.Settings.WorkDir == "" && cfg.Dir != "/" {
+		return cfg.Dir // docker run --workdir
+	}
+	return cfg.Settings.WorkDir
 }
 
 // declaredVolumes are the image's volumes where the mount table does not say

@@ -90,8 +90,12 @@ func lay(home string, settings runnerimage.Settings, args, environ []string) (*p
 	if err != nil {
 		return nil, err
 	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
 	plan, err := runnerimage.Run(ctx, runnerimage.Config{
-		Settings: settings, Root: "/", Bare: bare, BareLinks: links, Args: args, Environ: environ,
+		Settings: settings, Root: "/", Bare: bare, BareLinks: links, Args: args, Environ: environ, Dir: dir,
 		Files: userFS{}, Log: os.Stderr, Terminal: term.IsTerminal(2),
 		UserAgent: "clipper-runner/" + version,
 	})

@@ -45,11 +45,18 @@ func enter(_ context.Context, s Streams, args []string) error {
 	if err != nil {
 		return err
 	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if dir == "/" { // nobody asked for another
+		dir = layout.WorkDir
+	}
 	plan, err := process.Resolve("/", process.Config{
 		Env: config.Config.Env, User: config.Config.User, WorkingDir: config.Config.WorkingDir,
 	}, process.Overrides{
-		Args: args, EntrypointSet: true, User: layout.User, WorkDir: layout.WorkDir, Init: process.InitNever,
-		Env: environ, Own: layout.Own, Hostname: hostname, Started: started, Unprivileged: unprivileged,
+		Args: args, EntrypointSet: true, User: layout.User, WorkDir: dir, Init: process.InitNever,
+		Env: environ, Own: layout.Own, Hostname: hostname, Started: started, Unprivileged: unprivileged, LaidOut: true,
 	})
 	if err == nil {
 		err = plan.Become()

@@ -77,6 +77,11 @@ func (p *Plan) Become() error {
 		return err
 	}
 	unix.Umask(programUmask)
+	for _, volume := range p.Volumes {
+		if err := makeDir(volume); err != nil {
+			return fmt.Errorf("%w: volume %s: %w", ErrImage, volume, err)
+		}
+	}
 	if err := makeDir(p.Dir); err != nil {
 		return fmt.Errorf("%w: working directory %s: %w", ErrImage, p.Dir, err)
 	}

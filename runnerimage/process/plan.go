@@ -51,6 +51,9 @@ type Config struct {
 	WorkingDir string
 	Entrypoint []string
 	Cmd        []string
+	// Volumes are directories that must be there, even where nothing is
+	// mounted.
+	Volumes []string
 	// StopSignal is a name with or without SIG, or a number. Empty or
 	// unreadable means SIGTERM, as for Docker.
 	StopSignal string
@@ -93,6 +96,11 @@ type Overrides struct {
 	// Started holds the real ids the engine started the container with, as
 	// [Held] tells them. Other ids than 0:0 come from --user.
 	Started IDs
+	// LaidOut says that the engine started this process when the image was in
+	// place already, as on a restart and for `docker exec`. Its own additions
+	// then come from the image's passwd and group: the HOME and the groups that
+	// these give the user of Started are the engine's doing, nobody's wish.
+	LaidOut bool
 	// Unprivileged says that the effective user is not root: the program gets
 	// the ids of Started, for no others can be had. So it is when a container
 	// with --user is started again, or under no-new-privileges.
@@ -111,8 +119,9 @@ type Plan struct {
 	// PATH of Env, as the final user and from Dir.
 	Argv []string
 	Env  []string
-	// Dir is absolute and clean. Become creates it if it is missing.
-	Dir string
+	// Dir and Volumes are absolute and clean. Become creates what is missing.
+	Dir     string
+	Volumes []string
 	IDs
 	CapDrop Capabilities
 	// Init says to stay as the program's parent and to send it StopSignal
@@ -136,21 +145,29 @@ func Resolve(root string, c Config, o Overrides) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.LaidOut {
+		o = withoutEngine(root, o)
+	}
 	ids, err := settleIDs(root, c, o)
 	if err != nil {
 		return nil, err
 	}
 	env := Environment(c.Env, o, home(root, ids.UID))
-	for _, s := range slices.Concat(argv, env, []string{dir}) {
+	for _, s := range slices.Concat(argv, env, c.Volumes, []string{dir}) {
 		if strings.ContainsRune(s, 0) {
 			return nil, fmt.Errorf("%w: %q contains a NUL byte", ErrImage, s)
 		}
+	}
+	var volumes []string
+	for _, volume := range c.Volumes {
+		volumes = append(volumes, path.Clean("/"+volume))
 	}
 	stop := stopSignal(c.StopSignal)
 	return &Plan{
 		Argv:       argv,
 		Env:        env,
 		Dir:        dir,
+		Volumes:    volumes,
 		IDs:        ids,
 		CapDrop:    drop,
 		Init:       o.Init == InitAlways || o.Init == InitAuto && stop != syscall.SIGTERM,

@@ -371,3 +371,38 @@ func TestLookPath(t *testing.T) {
 		}
 	}
 }
+
+// On a restart the engine has looked up its user in the image's own passwd
+// and group. What it found there must not reach the program of another user.
+func TestResolveInALaidOutContainer(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"passwd": "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
+		"group":  "root:x:0:\nwheel:x:10:root\nextra:x:20:\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := Overrides{Args: []string{"x"}, Env: []string{"HOME=/root"}, Started: IDs{Groups: []int{0, 10, 20}}}
+	for _, test := range []struct {
+		laidOut bool
+		home    string
+		groups  []int
+	}{
+		{false, "HOME=/root", []int{1000, 10, 20}}, // a wish, and --group-add
+		{true, "HOME=/home/app", []int{1000, 20}},
+	} {
+		o.LaidOut = test.laidOut
+		p, err := Resolve(root, Config{User: "app"}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(p.Env, test.home) || !slices.Equal(p.Groups, test.groups) {
+			t.Errorf("laid out %v: %q, groups %v", test.laidOut, p.Env, p.Groups)
+		}
+	}
+}

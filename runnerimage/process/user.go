@@ -69,6 +69,22 @@ func settleIDs(root string, c Config, o Overrides) (IDs, error) {
 	return ids, nil
 }
 
+// withoutEngine takes away what the engine has added by the image's own passwd
+// and group for the user that it started this process as.
+func withoutEngine(root string, o Overrides) Overrides {
+	found, err := lookUpUser(root, strconv.Itoa(o.Started.UID), &user.ExecUser{Home: "/"})
+	if err != nil {
+		return o // without an entry nothing was added
+	}
+	o.Env = slices.DeleteFunc(slices.Clone(o.Env), func(kv string) bool { return kv == "HOME="+found.Home })
+	if !o.Unprivileged { // without privilege the groups stay what they are
+		o.Started.Groups = slices.DeleteFunc(slices.Clone(o.Started.Groups), func(gid int) bool {
+			return slices.Contains(found.Sgids, gid)
+		})
+	}
+	return o
+}
+
 // home is the home of the first entry in passwd with the uid, as it stands
 // there; "/" without an entry.
 func home(root string, uid int) string {

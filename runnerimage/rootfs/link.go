@@ -79,6 +79,19 @@ func (k *worker) link(from, to location, path string) error {
 	return nil
 }
 
+// dress gives what a hard link names the attributes of the link's entry, if
+// there is one.
+func (k *worker) dress(at location, e *layer.Entry, path string) error {
+	if _, missing := k.w.missing.Load(at); missing || e == nil {
+		return nil
+	}
+	dir, err := k.dir(at)
+	if err != nil {
+		return failed("open the directory of", path, err)
+	}
+	return k.w.dress(node{dir, at.name}, e, path)
+}
+
 // both returns the directories of two locations; the first one is the
 // caller's to close.
 func (k *worker) both(a, b location) (int, int, error) {

@@ -196,7 +196,8 @@ func volumeImage() []byte {
 	return Build(
 		Dir("data", Mode(0o2750), Owner(33, 44), nanos(7)),
 		File("data/a", "a", Mode(0o4755), Owner(33, 44), nanos(8)),
-		HardLink("data/b", "data/a"), HardLink("outside", "data/a"),
+		HardLink("data/b", "data/a", Mode(0o4755), Owner(33, 44), nanos(8)),
+		HardLink("outside", "data/a", Mode(0o4755), Owner(33, 44), nanos(8)),
 		Symlink("data/l", "a"), File("data/sub/x", strings.Repeat("x", 200_000)),
 		File("first", "first"), HardLink("data/from-outside", "first"),
 	)

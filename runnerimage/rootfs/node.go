@@ -60,17 +60,11 @@ func (n node) setTime(t time.Time) error {
 	return nil
 }
 
-// timespec is t as Docker sets it: the epoch for times that it cannot hold
-// and for times before the epoch.
+// timespec is t as the kernel takes it. Package layer has made the times such
+// that it can.
 func timespec(t time.Time) unix.Timespec {
-	if t.Unix() < 0 || t.Unix() > maxSeconds {
-		t = time.Unix(0, 0)
-	}
 	return unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 }
-
-// maxSeconds is the last second whose nanoseconds an int64 counts.
-const maxSeconds = (1<<63 - 1) / 1_000_000_000
 
 // dress gives a node the attributes of an entry in the order that keeps
 // capabilities and set-uid: a change of owner clears both.

@@ -305,17 +305,30 @@ func (w *Writer) apply(change toc.Change, f *file, whole *chunk, now bool) error
 	case toc.Rmdir:
 		return w.rmdir(path)
 	case toc.Link:
-		from := w.spare(change.File)
-		if change.From != "" {
-			from = w.where(change.From)
-		}
+		from := w.source(change)
 		to, _ := w.place(path)
-		return w.do(path, true, nil, func(k *worker) error { return k.link(from, to, path) })
+		return w.do(path, true, nil, func(k *worker) error {
+			if err := k.link(from, to, path); err != nil {
+				return err
+			}
+			return k.dress(from, change.Entry, path)
+		})
+	case toc.Dress:
+		from := w.source(change)
+		return w.do(path, true, nil, func(k *worker) error { return k.dress(from, change.Entry, change.From) })
 	case toc.Release:
 		at := w.spare(change.File)
 		return w.do(path, true, nil, func(k *worker) error { return k.unlink(at, path) })
 	}
 	return fmt.Errorf("change %d of %q is unknown", change.Op, path)
+}
+
+// source is where the file that a link names is.
+func (w *Writer) source(change toc.Change) location {
+	if change.From != "" {
+		return w.where(change.From)
+	}
+	return w.spare(change.File)
 }
 
 // create queues the making of a non-directory.

@@ -28,8 +28,13 @@ const (
 	// Rmdir removes the directory Path, which is empty by then.
 	Rmdir
 	// Link makes Path a hard link of File: of the path From, or of the spare
-	// place when From is "".
+	// place when From is "". Entry, if there is one, has the attributes that
+	// the link gives to what it names: all names of a file share the last
+	// ones.
 	Link
+	// Dress gives File the attributes of Entry, as a link would that a higher
+	// layer has superseded. File is where Link would find it.
+	Dress
 	// Release gives up what the spare place keeps under File.
 	Release
 )

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clipperregistry/runner/runnerimage/layer"
 )
@@ -22,9 +23,9 @@ type Layer struct {
 	targets map[File]string
 	// whiteouts holds the paths to cut at the end.
 	whiteouts map[id]bool
-	// links holds the paths of hard links in their order, superseded and
-	// replaced ones too; linked the files that they name.
-	links  []id
+	// links holds the hard links in their order, superseded and replaced ones
+	// too; linked the files that they name.
+	links  []linkEntry
 	linked map[File]bool
 	// lost holds the targets of hard links that the layer does not have, by
 	// the File that stands for them.
@@ -37,6 +38,13 @@ type Layer struct {
 type thing struct {
 	file File
 	kind layer.Type
+}
+
+// linkEntry is one more name of a thing, and its last attributes so far.
+type linkEntry struct {
+	path  id
+	thing thing
+	entry *layer.Entry
 }
 
 // Add takes the layer's next entry and returns the changes that follow from
@@ -64,8 +72,8 @@ func (l *Layer) End() ([]Change, error) {
 	for _, n := range slices.Sorted(maps.Keys(l.whiteouts)) {
 		l.whiteout(n)
 	}
-	for _, n := range l.links {
-		l.link(n)
+	for _, h := range l.links {
+		l.link(h)
 	}
 	for _, file := range l.spare {
 		l.tree.emit(Change{Op: Release, File: file})
@@ -212,7 +220,8 @@ func (l *Layer) whiteout(n id) {
 }
 
 func (l *Layer) addOpaque(n id) {
-	if l.tree.hidden(n) > l.rank {
+	// Overlayfs always merges its roots.
+	if n == root || l.tree.hidden(n) > l.rank {
 		return
 	}
 	l.tree.makeDirectory(n, l.rank)
@@ -286,7 +295,7 @@ func (l *Layer) addLink(n id, e *layer.Entry) error {
 		l.lost[has.file] = target
 	}
 	l.linked[has.file] = true
-	l.links = append(l.links, n)
+	l.links = append(l.links, linkEntry{n, has, e})
 	if l.put(n, has, shown) {
 		l.tree.node(n).reserved = true
 	}
@@ -306,22 +315,35 @@ func (l *Layer) put(n id, has thing, shown bool) bool {
 	return true
 }
 
-// link makes the hard link reserved at n, if it is still wanted and not made
-// yet.
-func (l *Layer) link(n id) {
-	t, nd := l.tree, l.tree.node(n)
-	if !nd.reserved || nd.rank != l.rank {
-		return
-	}
-	file := File(nd.file)
+// link makes the hard link, unless it is superseded or replaced. Either way
+// what it names gets its attributes.
+func (l *Layer) link(h linkEntry) {
+	t, nd, file := l.tree, l.tree.node(h.path), h.thing.file
+	shown := nd.reserved && nd.rank == l.rank && File(nd.file) == file
 	if target, ok := l.lost[file]; ok {
-		t.strays = append(t.strays, stray{l.rank, n, target, file})
+		if shown {
+			t.strays = append(t.strays, stray{l.rank, h.path, target, file})
+		}
 		return
 	}
-	nd.reserved = false
-	change := Change{Op: Link, Path: t.path(n), File: file}
+	change := Change{Op: Dress, File: file, Entry: h.attributes()}
 	if home := t.homes[file]; home != nowhere {
 		change.From = t.path(home)
 	}
+	if shown {
+		nd.reserved = false
+		change.Op, change.Path = Link, t.path(h.path)
+	}
 	t.emit(change)
+}
+
+// attributes returns those that a link gives, as an entry of the kind of what
+// it names. A symlink keeps its time: Docker gives it no link's.
+func (h linkEntry) attributes() *layer.Entry {
+	e := *h.entry
+	e.Type = h.thing.kind
+	if e.Type == layer.Symlink {
+		e.ModTime = time.Time{}
+	}
+	return &e
 }

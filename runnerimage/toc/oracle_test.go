@@ -27,6 +27,8 @@ type upper struct {
 type made struct {
 	directory bool
 	entry     *layer.Entry
+	// dress is the last hard link to it, which gives the attributes.
+	dress *layer.Entry
 	// wants is the path that a hard link names which the upper lacks.
 	wants  string
 	wanted bool
@@ -134,6 +136,7 @@ func (u *upper) add(e *layer.Entry) error {
 		if m = cleared.things[to]; m == nil || m.directory {
 			m = &made{wants: to, wanted: true}
 		}
+		m.dress = e
 	}
 	u.mkdirs(parent(p))
 	u.removeAll(p)
@@ -151,8 +154,9 @@ type seen struct {
 }
 
 // overlay lays uppers over each other. What a wanting hard link names is
-// looked up in the result.
-func overlay(uppers []*upper) (map[string]*layer.Entry, error) {
+// looked up in the result. Dresses are the hard links that files have their
+// attributes from.
+func overlay(uppers []*upper) (tree, dresses map[string]*layer.Entry, err error) {
 	view := map[string]seen{"": {made: &made{directory: true}}}
 	for rank, u := range uppers {
 		for p := range view {
@@ -173,13 +177,20 @@ func overlay(uppers []*upper) (map[string]*layer.Entry, error) {
 			view[p] = s
 		}
 	}
-	return settle(view)
+	dresses = map[string]*layer.Entry{}
+	for p, s := range view {
+		if m := s.made; m.dress != nil && !m.wanted {
+			dresses[p] = m.dress
+		}
+	}
+	tree, err = settle(view)
+	return tree, dresses, err
 }
 
 // hides reports whether the upper hides what lower layers have at p.
 func (u *upper) hides(p string) bool {
 	for q := p; ; q = parent(q) {
-		if u.masks[q] || u.white[q] || q != p && u.opaque[q] {
+		if u.masks[q] || u.white[q] || q != p && q != "" && u.opaque[q] {
 			return true
 		}
 		if q == "" {

@@ -98,13 +98,13 @@ func (s stack) step(tree *Tree, rank int, at []int) ([]Change, error) {
 var errTarget = errors.New("a change that cannot be carried out")
 
 // want asks the oracle.
-func (s stack) want() (map[string]*layer.Entry, error) {
+func (s stack) want() (tree, dresses map[string]*layer.Entry, err error) {
 	uppers := make([]*upper, len(s))
 	for rank := range s {
 		uppers[rank] = newUpper()
 		for i := range s[rank] {
 			if err := uppers[rank].add(&s[rank][i]); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (s stack) shape(tree map[string]*layer.Entry) string {
 
 // check compares Merge and the streams of all orders with the oracle.
 func (s stack) check(orders []order) error {
-	want, wantErr := s.want()
+	want, dresses, wantErr := s.want()
 	wanted := s.shape(want)
 	merged, err := Merge(s)
 	if (err != nil) != (wantErr != nil) {
@@ -164,6 +164,11 @@ func (s stack) check(orders []order) error {
 		}
 		if got := s.shape(got); got != wanted {
 			return fmt.Errorf("order %v:\n%swant:\n%s", o, got, wanted)
+		}
+		for p, i := range to.paths {
+			if want := dresses[p]; want != nil && (i.dress == nil || i.dress.UID != want.UID) {
+				return fmt.Errorf("order %v: %q has not the attributes of the link %+v but %+v", o, p, want, i.dress)
+			}
 		}
 		if err := agree(tree, merged); err != nil {
 			return fmt.Errorf("order %v: %w", o, err)
@@ -328,6 +333,7 @@ func (s *source) entry(u *upper, serial int) layer.Entry {
 		}
 		slices.Sort(targets)
 		e.Type, e.Link = layer.HardLink, s.name()
+		e.UID = uint32(serial)
 		if len(targets) > 0 && s.choose(16) != 1 {
 			e.Link = targets[s.choose(len(targets))]
 		} else if s.choose(4) != 1 {

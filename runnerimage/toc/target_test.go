@@ -19,6 +19,8 @@ type target struct {
 type inode struct {
 	directory bool
 	entry     *layer.Entry
+	// dress has the attributes that a hard link gave last.
+	dress *layer.Entry
 }
 
 func newTarget() *target {
@@ -62,13 +64,22 @@ func (t *target) step(c Change) error {
 		}
 		_, err := t.remove(c.Path, true)
 		return err
-	case Link:
+	case Link, Dress:
 		i := t.spare[c.File]
 		if c.From != "" {
 			i = t.paths[c.From]
 		}
 		if i == nil || i.directory {
 			return fmt.Errorf("nothing to link to")
+		}
+		if c.Entry != nil {
+			if c.Entry.Type != i.entry.Type {
+				return fmt.Errorf("attributes for another kind")
+			}
+			i.dress = c.Entry
+		}
+		if c.Op == Dress {
+			return nil
 		}
 		return t.make(c.Path, i)
 	case Release:

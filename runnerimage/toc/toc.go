@@ -24,7 +24,8 @@
 //     Whiteouts and opaque whiteouts imply their parents too.
 //   - Cuts. A non-directory of rank r hides, at its path and beneath it, all
 //     that ranks below r have; so does a whiteout; an opaque whiteout does so
-//     beneath its directory, wherever it stands in the layer. A cut stays
+//     beneath its directory, wherever it stands in the layer (not at the root:
+//     overlayfs merges that in any case). A cut stays
 //     when a higher layer makes the path again. It never hides anything of
 //     its own layer, with one exception: a non-directory removes the
 //     directory that its layer had there with all beneath.
@@ -34,6 +35,7 @@
 //     That is why whiteouts take effect at the end of their layer.
 //   - Hard links lead to a non-directory of their own layer, whose parents are
 //     resolved as above; a link to a symlink is one more name of the symlink.
+//     A link gives its own attributes to what it names, superseded or not.
 //     A target that the layer does not have is looked up in the finished tree
 //     among what this and lower layers show, and must exist there. (Docker
 //     refuses such a layer.)

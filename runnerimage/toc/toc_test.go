@@ -224,7 +224,7 @@ var mergeTests = []struct {
 	},
 
 	// The root.
-	{name: "an opaque root", layers: stack{of(dir(""), file("low"), file("d/low")), of(opaque(""), file("d/new"))}, want: "d/ d/new@1"},
+	{name: "an opaque root hides nothing", layers: stack{of(dir(""), file("low"), file("d/low")), of(opaque(""), file("d/new"))}, want: "d/ d/low@0 d/new@1 low@0"},
 	{name: "a whiteout of the root", layers: stack{of(file("low"), file("d/low")), of(file("d/new"), whiteout(""))}, want: "d/ d/new@1"},
 	{name: "a root that is a file", layers: stack{of(file(""))}, err: ErrEntry},
 	{name: "a root that is a symlink", layers: stack{of(symlink("", "x"))}, err: ErrEntry},
@@ -350,10 +350,10 @@ func TestChanges(t *testing.T) {
 			want:   "create f 1; ; link g<f 1; ",
 		},
 		{
-			name:   "a link that is superseded before its end is never made",
+			name:   "a link that is superseded before its end only gives its attributes",
 			layers: stack{of(file("f"), hardLink("g", "f")), of(symlink("g", "x"))},
 			order:  order{0, 0, 1, 0, 1},
-			want:   "create f 1; ; create g 2; ; ; ",
+			want:   "create f 1; ; create g 2; dress<f 1; ; ",
 		},
 		{
 			name:   "children go first",
@@ -380,7 +380,7 @@ func TestChanges(t *testing.T) {
 			want:   "; ; create f 2; link g<f 2; ",
 		},
 	}
-	ops := []string{"", "mkdir", "create", "stash", "unlink", "retire", "rmdir", "link", "release"}
+	ops := []string{"", "mkdir", "create", "stash", "unlink", "retire", "rmdir", "link", "dress", "release"}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got strings.Builder
