@@ -22,6 +22,15 @@ func pass(x *exchange) {
 	}
 }
 
+// Announced closes struck when the fault is about to happen, which it may do
+// once.
+func Announced(fault Fault, struck chan<- struct{}) Fault {
+	return func(x *exchange) {
+		close(struck)
+		fault(x)
+	}
+}
+
 // Cut resets the connection after n bytes of the body; with n < 0 before the
 // header.
 func Cut(n int64) Fault {
