@@ -61,9 +61,10 @@ mount_disk() {
 		mkdir -p "$setup/disk"
 		mount --bind "$setup/disk" "$run/disk" || fail "cannot mount anything: run this on a machine or in a privileged container"
 	fi
-	mkdir -m 755 "$run/disk/scratch"
+	# Podman wants its directories' paths below 50 bytes.
+	mkdir -m 755 "$run/disk/test"
 	mkdir -m 1777 "$run/disk/tmp"
-	export CLIPPER_TEST_SCRATCH=$run/disk/scratch TMPDIR=$run/disk/tmp
+	export CLIPPER_TEST_SCRATCH=$run/disk/test TMPDIR=$run/disk/tmp
 }
 
 # start runs a daemon in the background: start NAME COMMAND [ARG…]
