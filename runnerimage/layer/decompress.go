@@ -111,6 +111,16 @@ func (b *blob) explain(err error) error {
 	return malformed(err)
 }
 
+// blame reads the rest of a blob that makes no sense: whoever verifies it
+// below knows only at its end that these are not the layer's bytes, and then
+// that is what is wrong.
+func (b *blob) blame(err error) error {
+	if _, other := io.Copy(io.Discard, onlyReader{b}); other != nil {
+		return &sourceError{other}
+	}
+	return err
+}
+
 // sourceError is a failure of the source, which says nothing of the layer.
 type sourceError struct{ err error }
 

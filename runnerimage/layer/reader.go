@@ -89,7 +89,7 @@ func NewReader(r io.Reader, limits Limits) (*Reader, error) {
 	lr.blob = &blob{r: r}
 	inflate, err := decompress(bufio.NewReaderSize(lr.blob, 64<<10))
 	if err != nil {
-		return nil, fmt.Errorf("read layer: %w", lr.blob.explain(err))
+		return nil, fmt.Errorf("read layer: %w", lr.blob.blame(lr.blob.explain(err)))
 	}
 	lr.inflate = inflate
 	lr.stream = &explained{inflate, lr.blob, &lr.inflated}
@@ -111,7 +111,7 @@ func (r *Reader) Next() (*Entry, error) {
 	}
 	e, err := r.next()
 	if err != nil && err != io.EOF {
-		err = r.located(err)
+		err = r.located(r.blame(err))
 	}
 	r.err = err
 	return e, err
@@ -169,7 +169,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.tar.Read(p)
 	if err != nil && err != io.EOF {
-		err = r.located(malformed(err))
+		err = r.located(r.blame(malformed(err)))
 		r.err = err
 	}
 	return n, err
@@ -194,10 +194,24 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.err = errClosed
+	r.stopAhead()
+	return r.inflate.Close()
+}
+
+func (r *Reader) stopAhead() {
 	if r.ahead != nil {
 		r.ahead.stop()
+		r.ahead = nil
 	}
-	return r.inflate.Close()
+}
+
+// blame ends reading, and finds out whether the blob is at fault for err.
+func (r *Reader) blame(err error) error {
+	if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrEntry) {
+		return err
+	}
+	r.stopAhead() // nobody else reads the blob now
+	return r.blob.blame(err)
 }
 
 func (r *Reader) located(err error) error {

@@ -384,6 +384,38 @@ func TestSourceError(t *testing.T) {
 	}
 }
 
+// TestDamageIsTheSources: wrong bytes make no sense somewhere in the middle,
+// and the source says at their end that they are wrong. That is what counts.
+func TestDamageIsTheSources(t *testing.T) {
+	wrong := errors.New("wrong digest")
+	archive := Build(File("a", strings.Repeat("some content\n", 100_000)), File("b", "x"))
+	flipped := func(b []byte, at int) []byte {
+		b = bytes.Clone(b)
+		b[at] ^= 0x10
+		return b
+	}
+	for name, blob := range map[string][]byte{
+		"first byte":         flipped(Gzip(archive), 0),
+		"header of gzip":     flipped(Gzip(archive), 3),
+		"middle of gzip":     flipped(Gzip(archive), 800),
+		"checksum of gzip":   flipped(Gzip(archive), len(Gzip(archive))-5),
+		"middle of zstd":     flipped(Zstd(archive), 100),
+		"second header":      flipped(archive, len(archive)-4*512+3),
+		"refused entry":      Build(File("a", ""), File("b", "", Typeflag('?')), File("c", "")),
+		"early, and then on": append(flipped(Gzip(archive), 20), make([]byte, 1<<20)...),
+	} {
+		for way, limits := range both {
+			_, _, err := read(io.MultiReader(bytes.NewReader(blob), iotest.ErrReader(wrong)), limits)
+			if !errors.Is(err, wrong) || errors.Is(err, layer.ErrFormat) || errors.Is(err, layer.ErrEntry) {
+				t.Errorf("%s, %s: %v", name, way, err)
+			}
+			if _, _, err := read(bytes.NewReader(blob), limits); !errors.Is(err, layer.ErrFormat) && !errors.Is(err, layer.ErrEntry) {
+				t.Errorf("%s, %s, from a source that is content: %v", name, way, err)
+			}
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	tests := []struct {
 		name   string

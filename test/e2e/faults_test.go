@@ -391,15 +391,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				// The last two of the moments come after the last byte.
 				at := min(image.total*int64(moment)/int64(max(*kills-2, 1)), image.total-1)
 				reached, thaw := proxy.FreezeAfter(t, at)
+				before := 0
 				if i == 0 {
 					c = startWithVolume(t, stack.Runner, proxy.Through(image.ref))
 				} else {
+					before = strings.Count(c.Logs(t).Stdout, "ready\n")
 					c.Do(t, "start")
 				}
-				select {
-				case <-reached:
-				case <-t.Context().Done():
-				}
+				c.awaitFrost(t, reached, before)
 				if moment >= *kills-2 {
 					thaw()
 					<-time.After(time.Duration(rand.IntN(60)) * time.Millisecond)
@@ -433,6 +432,25 @@ func startWithVolume(t *testing.T, via stack.Via, ref string) volumeContainer {
 		"--volume", lab.Program(t, "test/treediff/snapshot") + ":/snapshot:ro", "--volume", name + ":/data",
 	}})
 	return volumeContainer{container, lab.Engine.VolumeDir(t, name)}
+}
+
+// awaitFrost waits until nothing is pulled any more, which may be because the
+// image stands since the last kill: then the program has been ready once more
+// than before.
+func (c volumeContainer) awaitFrost(t *testing.T, reached <-chan struct{}, before int) {
+	t.Helper()
+	for {
+		select {
+		case <-reached:
+			return
+		case <-t.Context().Done():
+			t.Fatal("neither frost nor program")
+		case <-time.After(200 * time.Millisecond):
+		}
+		if strings.Count(c.Logs(t).Stdout, "ready\n") > before {
+			return
+		}
+	}
 }
 
 func (c volumeContainer) snapshots(t *testing.T) (tree, volume []treediff.Node) {
