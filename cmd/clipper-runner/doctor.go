@@ -331,19 +331,19 @@ func trySandbox(ctx context.Context, dir string) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
-	stderr, err := os.CreateTemp("", "clipper-runner-doctor-")
+	read, stderr, err := os.Pipe() // which has room for more than an error
 	if err != nil {
 		return "", err
 	}
-	defer stderr.Close()
-	defer os.Remove(stderr.Name())
+	defer read.Close()
 	code, err := sandbox.Run(ctx, sandbox.Spec{
 		Dir: filepath.Join(dir, "run"), Network: sandbox.NetworkNone, Payload: payload, Stderr: stderr,
 	})
+	stderr.Close()
 	if err != nil || code == 0 {
 		return "", err
 	}
-	text, err := io.ReadAll(io.NewSectionReader(stderr, 0, 1<<16))
+	text, err := io.ReadAll(read)
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(text, []byte("clipper-runner: error: ")), []byte("\n"))
 	return string(line), err
 }

@@ -159,7 +159,10 @@ var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 func (c *runCommand) mounts(root string) ([]sandbox.Mount, error) {
 	var mounts []sandbox.Mount
 	for _, volume := range c.Volume {
-		m, err := parseVolume(root, volume)
+		m, err := parseVolume(volume)
+		if err == nil {
+			m.Source, err = locate(root, m.Source)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: volume %q: %w", runnerimage.ErrSettings, volume, err)
 		}
@@ -171,10 +174,8 @@ func (c *runCommand) mounts(root string) ([]sandbox.Mount, error) {
 	return mounts, nil
 }
 
-// parseVolume reads SRC:DST[:OPTIONS]. A named volume is a directory below
-// root, named so that the layout knows it as a volume and fills it from the
-// image.
-func parseVolume(root, volume string) (m sandbox.Mount, err error) {
+// parseVolume reads SRC:DST[:OPTIONS].
+func parseVolume(volume string) (m sandbox.Mount, err error) {
 	parts := strings.Split(volume, ":")
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
 		return m, errors.New("write SRC:DST or SRC:DST:ro")
@@ -188,28 +189,36 @@ func parseVolume(root, volume string) (m sandbox.Mount, err error) {
 	case m.Target == "/"+sandbox.OwnDir || strings.HasPrefix(m.Target, "/"+sandbox.OwnDir+"/"):
 		return m, fmt.Errorf("/%s is needed while the image is laid out", sandbox.OwnDir)
 	}
-	if len(parts) == 3 {
-		for option := range strings.SplitSeq(parts[2], ",") {
-			switch option {
-			case "ro":
-				m.ReadOnly = true
-			case "rw", "z", "Z", "rprivate":
-			default:
-				return m, fmt.Errorf("the option %q is none of ro, rw", option)
-			}
+	if len(parts) == 2 {
+		return m, nil
+	}
+	for option := range strings.SplitSeq(parts[2], ",") {
+		switch option {
+		case "ro":
+			m.ReadOnly = true
+		case "rw", "z", "Z", "rprivate":
+		default:
+			return m, fmt.Errorf("the option %q is none of ro, rw", option)
 		}
 	}
-	if volumeName.MatchString(m.Source) {
-		m.Source = filepath.Join(root, "volumes", m.Source, "_data")
-		return m, os.MkdirAll(m.Source, 0o755)
-	}
-	if m.Source, err = filepath.Abs(m.Source); err != nil {
-		return m, err
-	}
-	if _, err := os.Stat(m.Source); err != nil {
-		return m, fmt.Errorf("%w; create it first", err)
-	}
 	return m, nil
+}
+
+// locate finds the source of a volume. A named one is a directory below root,
+// named so that the layout knows it as a volume and fills it from the image.
+func locate(root, source string) (string, error) {
+	if volumeName.MatchString(source) {
+		path := filepath.Join(root, "volumes", source, "_data")
+		return path, os.MkdirAll(path, 0o755)
+	}
+	path, err := filepath.Abs(source)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w; create it first", err)
+	}
+	return path, nil
 }
 
 // proxies are the variables by which registries are reached.
