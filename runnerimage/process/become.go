@@ -287,9 +287,16 @@ type kernelSigaction struct {
 // resetSignals gives back to every ignored signal its default and blocks none,
 // as in a container's first process. Execve does the same to caught signals.
 // It goes around os/signal, whose Reset leaves what was ignored at start.
+//
+// Signals 32 and 33 are libc's own and stay as they are: nobody else sends
+// them, and a container of an engine that was started below make(1) finds them
+// ignored, with or without the runner.
 func resetSignals() error {
 	const ignored = 1 // SIG_IGN
 	for n := uintptr(1); n <= lastSignal; n++ {
+		if n == 32 || n == 33 {
+			continue
+		}
 		var old, preset kernelSigaction
 		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, n, 0, uintptr(unsafe.Pointer(&old)), unsafe.Sizeof(old.mask), 0, 0)
 		if errno != 0 || old.handler != ignored {
