@@ -2,11 +2,12 @@
 # make image   the runner image, in dist/: an OCI layout and archives for `docker load`
 # make demo    does all set-up and shows the main job
 # make test    does all set-up and runs the whole suite; make soak: the long form
-# make bench   prints the figures; make fuzz: every fuzz target for FUZZTIME
+# make bench   prints the figures, medians of ROUNDS; make fuzz: every fuzz target for FUZZTIME
 # make lint    vet, staticcheck, formatting, shell scripts
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 20s
+ROUNDS ?= 5
 # References to push the image to, by commas; none: only build it.
 PUSH ?=
 

@@ -81,7 +81,7 @@ func (r *report) print(w io.Writer) {
 	table(r.limit, "for comparison", "time")
 	table(r.figures, "figure", "measured", "to reach")
 	if len(r.starts)+len(r.limit)+len(r.figures) > 0 {
-		fmt.Fprintf(w, "\nMedians of %d rounds (lowest–highest). %s.\n\n", *rounds, machine())
+		fmt.Fprintf(w, "\nMedians of %d (lowest–highest). %s.\n\n", *rounds, machine())
 	}
 }
 
