@@ -18,9 +18,9 @@ func TestTerminal(t *testing.T) {
 	p := startTerminal(t, fmt.Sprintf("%s/clipper-runner run --log quiet --root %s %s/box sh; echo code $?; read line; echo read $line", shared, t.TempDir(), open))
 
 	p.expect("/ # ")
-	p.key("echo be$((1+1))fore; sleep 1000\n")
-	p.expect("be2fore")
-	p.key("\x03") // for sleep, or for the shell before it gets that far
+	p.key("sh -c 'echo be$((1+1))fore; exec sleep 1000'\n")
+	p.expect("be2fore") // the foreground is no longer the shell's
+	p.key("\x03")
 	p.expect("/ # ")
 	p.key("echo sta$((1+1))tus $?\n")
 	p.expect("sta2tus 130")
