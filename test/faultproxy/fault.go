@@ -109,6 +109,15 @@ func Replace(contentType string, body []byte) Fault {
 	}
 }
 
+// Endless answers 200 with a body that repeats part and does not end.
+func Endless(contentType string, part []byte) Fault {
+	return func(x *exchange) {
+		x.w.Header().Set("Content-Type", contentType)
+		for piece := bytes.Repeat(part, 64<<10/len(part)); x.send(piece); {
+		}
+	}
+}
+
 // Flip flips a bit of the byte at this offset of the blob or manifest,
 // wherever an answer has that byte.
 func Flip(offset int64) Fault {
