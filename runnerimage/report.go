@@ -143,13 +143,13 @@ func (r *report) watch(progress func() string) (stop func()) {
 // pulling says what was found and will be pulled.
 func (r *report) pulling(image *registry.Image, platform oci.Platform) {
 	layers := image.Manifest.Layers
-	r.say("pulling %s (%s, %s, %d layers, %s)", image.Reference, platform, image.Digest, len(layers), size(layersSize(layers)))
+	r.say("pulling %s (%s, %s, %d layers, %s)", image.Reference, platform, image.Digest, len(layers), Size(layersSize(layers)))
 }
 
 // progress is one line on how far the layers are.
 func (r *report) progress(image *registry.Image, pulled registry.Stats, written rootfs.Stats) string {
 	return fmt.Sprintf("pulled %s of %s, wrote %d entries, %s, in %s",
-		size(pulled.Bytes), size(layersSize(image.Manifest.Layers)), written.Entries, size(written.Bytes),
+		Size(pulled.Bytes), Size(layersSize(image.Manifest.Layers)), written.Entries, Size(written.Bytes),
 		seconds(time.Since(r.start).Milliseconds()))
 }
 
@@ -174,14 +174,14 @@ func (r *report) ready(image *registry.Image, pulled registry.Stats, written roo
 		phases = append(phases, fmt.Sprintf("%s %s", p, seconds(s.Milliseconds[p])))
 	}
 	r.say("ready in %s: %d entries, %s pulled, %s reused, %s written (%s)",
-		seconds(s.Milliseconds[PhaseTotal]), s.Entries, size(s.BytesPulled), size(s.BytesReused), size(s.BytesWritten),
+		seconds(s.Milliseconds[PhaseTotal]), s.Entries, Size(s.BytesPulled), Size(s.BytesReused), Size(s.BytesWritten),
 		strings.Join(phases, ", "))
 }
 
 func seconds(ms int64) string { return fmt.Sprintf("%.2f s", float64(ms)/1000) }
 
-// size writes n bytes as people read them, in powers of ten as registries do.
-func size(n int64) string {
+// Size writes n bytes as people read them, in powers of ten as registries do.
+func Size(n int64) string {
 	units := []string{"B", "kB", "MB", "GB"}
 	v, u := float64(n), 0
 	for v >= 1000 && u < len(units)-1 {

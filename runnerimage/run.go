@@ -256,7 +256,7 @@ func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
 			return nil, nil, err
 		}
 	}
-	roots, err := trustedRoots(s.CACerts, cfg.Files)
+	roots, err := TrustedRoots(s.CACerts, cfg.Files)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -272,6 +272,16 @@ func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
 	return registry.New(registry.Options{
 		Keychain: keychain, Mirrors: s.Mirrors, Insecure: s.Insecure, Roots: roots, UserAgent: cfg.UserAgent,
 	}), keychain, nil
+}
+
+// Resolve asks for the image that the settings name, and pulls nothing of it.
+func Resolve(ctx context.Context, cfg Config) (*registry.Image, error) {
+	client, keychain, err := newClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return resolve(ctx, cfg, client, keychain)
 }
 
 // resolve asks for the image. Where it is refused, the error says which

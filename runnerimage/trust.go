@@ -14,12 +14,12 @@ import (
 // certificates of their own.
 const systemCACerts = "/usr/local/share/ca-certificates"
 
-// trustedRoots are the certificates that a registry's may be signed with:
+// TrustedRoots are the certificates that a registry's may be signed with:
 // Mozilla's, which are built in, because the bare image has none and the
 // magic image's must not decide whom its own registry is; and those of extra,
 // a file or a directory of PEM files, and of systemCACerts. Reading through
 // files lets the caller decide with whose rights.
-func trustedRoots(extra string, files fs.FS) (*x509.CertPool, error) {
+func TrustedRoots(extra string, files fs.FS) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	for root := range bundle.Roots() {
 		cert, err := x509.ParseCertificate(root.Certificate)

@@ -275,7 +275,7 @@ func checkSpace(dir string) []finding {
 }
 
 func judgeSpace(place string, bytes, inodes int64, counted bool) finding {
-	f := finding{ok, "space", fmt.Sprintf("%s: %s free", place, size(bytes)), ""}
+	f := finding{ok, "space", fmt.Sprintf("%s: %s free", place, runnerimage.Size(bytes)), ""}
 	if counted { // some file systems have as many inodes as space
 		f.seen += fmt.Sprintf(", %d inodes", inodes)
 	}
@@ -372,7 +372,7 @@ func (c *doctorCommand) checkRegistry(ctx context.Context) []finding {
 		return append(found, finding{bad, "registry", err.Error(), ""})
 	}
 	told := inspect(image)
-	found = append(found, finding{ok, "registry", fmt.Sprintf("%s is there: %s, %s in %d layers", told.Image, told.Digest, size(told.Size), len(told.Layers)), ""})
+	found = append(found, finding{ok, "registry", fmt.Sprintf("%s is there: %s, %s in %d layers", told.Image, told.Digest, runnerimage.Size(told.Size), len(told.Layers)), ""})
 	if want := parsed.Platform; !oci.Runs(want, oci.Platform{OS: image.Config.OS, Architecture: image.Config.Architecture, Variant: image.Config.Variant}) {
 		found = append(found, finding{warn, "platform", "the image is for " + told.Platform + ", wanted is " + want.String(), "push an image for it, or give --platform"})
 	}
@@ -413,7 +413,7 @@ func judgeSkew(skew time.Duration) finding {
 }
 
 func clockSkew(ctx context.Context, parsed runnerimage.Settings) (time.Duration, error) {
-	roots, err := trustedRoots(parsed.CACerts)
+	roots, err := runnerimage.TrustedRoots(parsed.CACerts, rootFS())
 	if err != nil {
 		return 0, err
 	}

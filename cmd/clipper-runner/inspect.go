@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/clipperregistry/runner/runnerimage"
-	"github.com/clipperregistry/runner/runnerimage/credentials"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	"github.com/clipperregistry/runner/runnerimage/registry"
 )
@@ -32,6 +30,7 @@ type inspection struct {
 	Digest      string            `json:"digest"`
 	MediaType   string            `json:"media_type"`
 	IndexDigest string            `json:"index_digest,omitempty"`
+	Platforms   []string          `json:"platforms,omitempty"`
 	Platform    string            `json:"platform"`
 	Created     string            `json:"created,omitempty"`
 	Layers      []inspectedLayer  `json:"layers"`
@@ -61,6 +60,7 @@ func (c *inspectCommand) Run(*int) error {
 	if err != nil {
 		return err
 	}
+	s.trustMachine()
 	image, err := resolve(ctx, s)
 	if err != nil {
 		return err
@@ -84,51 +84,10 @@ func resolve(ctx context.Context, s settings) (*registry.Image, error) {
 	if err := s.login(ctx, parsed); err != nil {
 		return nil, err
 	}
-	roots, err := trustedRoots(parsed.CACerts)
-	if err != nil {
-		return nil, err
-	}
-	keychain, err := credentials.New(credentials.Settings{
-		Value: s.get("CLIPPER_CREDENTIALS"), Registry: parsed.CredentialsRegistry, Image: parsed.Image.Host(),
+	parsed.Credentials = s.get("CLIPPER_CREDENTIALS")
+	return runnerimage.Resolve(ctx, runnerimage.Config{
+		Settings: parsed, Files: rootFS(), UserAgent: "clipper-runner/" + version,
 	})
-	if err != nil {
-		return nil, err
-	}
-	client := registry.New(registry.Options{
-		Keychain: keychain, Mirrors: parsed.Mirrors, Insecure: parsed.Insecure, Roots: roots, UserAgent: "clipper-runner/" + version,
-	})
-	defer client.Close()
-	return client.Resolve(ctx, parsed.Image, parsed.Platform)
-}
-
-// trustedRoots are the CA certificates of the machine, and those of extra.
-func trustedRoots(extra string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil || extra == "" {
-		return pool, err
-	}
-	paths := []string{extra}
-	if entries, err := os.ReadDir(extra); err == nil {
-		paths = nil
-		for _, entry := range entries {
-			paths = append(paths, extra+"/"+entry.Name())
-		}
-	}
-	found := false
-	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			continue
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("%w: CLIPPER_CA_CERTS: %w", runnerimage.ErrSettings, err)
-		}
-		found = pool.AppendCertsFromPEM(data) || found
-	}
-	if !found {
-		return nil, fmt.Errorf("%w: CLIPPER_CA_CERTS: %s holds no PEM certificate", runnerimage.ErrSettings, extra)
-	}
-	return pool, nil
 }
 
 func inspect(image *registry.Image) inspection {
@@ -141,6 +100,7 @@ func inspect(image *registry.Image) inspection {
 	}
 	if image.IndexDigest != (oci.Digest{}) {
 		told.IndexDigest = image.IndexDigest.String()
+		told.Platforms = oci.Platforms(image.Index)
 	}
 	if created := image.Config.Created.Time; !created.IsZero() {
 		told.Created = created.UTC().Format("2006-01-02 15:04:05 UTC")
@@ -182,11 +142,12 @@ func (i inspection) print(out io.Writer) error {
 	row("digest", i.Digest)
 	row("media type", i.MediaType)
 	row("index", i.IndexDigest)
+	row("  has", i.Platforms...)
 	row("platform", i.Platform)
 	row("created", i.Created)
-	row("size", fmt.Sprintf("%s in %d layers", size(i.Size), len(i.Layers)))
+	row("size", fmt.Sprintf("%s in %d layers", runnerimage.Size(i.Size), len(i.Layers)))
 	for _, layer := range i.Layers {
-		row("  layer", fmt.Sprintf("%s  %9s  %s", layer.Digest, size(layer.Size), layer.MediaType))
+		row("  layer", fmt.Sprintf("%s  %9s  %s", layer.Digest, runnerimage.Size(layer.Size), layer.MediaType))
 	}
 	row("user", i.User)
 	row("env", i.Env...)
@@ -216,17 +177,4 @@ func words(list []string) string {
 		return fmt.Sprint(list)
 	}
 	return strings.TrimSpace(b.String())
-}
-
-// size writes n bytes as people read them, in powers of ten as registries do.
-func size(n int64) string {
-	units := []string{"B", "kB", "MB", "GB"}
-	v, u := float64(n), 0
-	for v >= 1000 && u < len(units)-1 {
-		v, u = v/1000, u+1
-	}
-	if u == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, units[u])
 }

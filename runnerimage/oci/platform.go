@@ -45,21 +45,17 @@ func Choose(index *Index, want Platform) (Descriptor, error) {
 	accepted := accepted(want)
 	best, bestRank := -1, len(accepted)
 	unnamed := -1
-	var there []string
 	for i, desc := range index.Manifests {
 		if !isImage(desc) {
 			continue
 		}
-		if desc.Platform == nil || desc.Platform.OS == "" && desc.Platform.Architecture == "" {
+		if !namesPlatform(desc) {
 			if unnamed < 0 {
 				unnamed = i
 			}
 			continue
 		}
 		platform := normalize(*desc.Platform)
-		if text := bare(platform).String(); !slices.Contains(there, text) {
-			there = append(there, text)
-		}
 		if rank := slices.Index(accepted, bare(platform)); rank >= 0 && rank < bestRank {
 			best, bestRank = i, rank
 		}
@@ -70,7 +66,21 @@ func Choose(index *Index, want Platform) (Descriptor, error) {
 	if best >= 0 {
 		return index.Manifests[best], nil
 	}
-	return Descriptor{}, fmt.Errorf("%w: the image has none for %s; it has %s", ErrNoPlatform, want, list(there))
+	return Descriptor{}, fmt.Errorf("%w: the image has none for %s; it has %s", ErrNoPlatform, want, list(Platforms(index)))
+}
+
+// Platforms lists for which platforms an index has images, in its order.
+func Platforms(index *Index) []string {
+	var there []string
+	for _, desc := range index.Manifests {
+		if !isImage(desc) || !namesPlatform(desc) {
+			continue
+		}
+		if text := bare(normalize(*desc.Platform)).String(); !slices.Contains(there, text) {
+			there = append(there, text)
+		}
+	}
+	return there
 }
 
 func list(platforms []string) string {
@@ -82,6 +92,10 @@ func list(platforms []string) string {
 		return strings.Join(platforms[:most], ", ") + fmt.Sprintf(" and %d more", len(platforms)-most)
 	}
 	return strings.Join(platforms, ", ")
+}
+
+func namesPlatform(desc Descriptor) bool {
+	return desc.Platform != nil && (desc.Platform.OS != "" || desc.Platform.Architecture != "")
 }
 
 // isImage tells images (and indexes of images) from what else indexes carry.

@@ -27,6 +27,8 @@ type Image struct {
 	// IndexDigest is that of the index which the reference names, and zero
 	// where it names a manifest.
 	IndexDigest oci.Digest
+	// Index is that index, or nil.
+	Index *oci.Index
 
 	Manifest *oci.Manifest
 	Config   *oci.Config
@@ -56,7 +58,7 @@ func (c *Client) Resolve(ctx context.Context, ref oci.Reference, platform oci.Pl
 			return nil, fmt.Errorf("%s: %w: an index within more than %d others", ref, ErrUnsupported, mostIndexes)
 		}
 		if depth == 0 {
-			image.IndexDigest = doc.digest
+			image.IndexDigest, image.Index = doc.digest, doc.index
 		}
 		desc, err := oci.Choose(doc.index, platform)
 		if err != nil {
