@@ -40,7 +40,7 @@ soak: image
 
 bench: image
 	test/setup/install.sh
-	$(WITH_STACK) go test ./test/bench -run '^$$' -bench . -benchtime 1x -timeout 4h
+	$(WITH_STACK) go test ./test/bench -run '^$$' -bench . -benchtime 1x -timeout 4h -rounds $(ROUNDS)
 
 fuzz:
 	@set -e; for room in $$(go list ./...); do \
