@@ -44,6 +44,9 @@ type Limits struct {
 	// Metadata is how many bytes all names, link targets and extended
 	// attributes may have together; default 512 MiB.
 	Metadata int64
+	// Content is how many bytes all files may have together, the holes of
+	// sparse ones included, which cost nothing but time; default 4 TiB.
+	Content int64
 	// ReadAhead is how many bytes are decompressed before they are asked
 	// for, in a goroutine beside the caller's; default 1 MiB. A negative value
 	// means none: decompression happens within Next and Read.
@@ -56,6 +59,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Metadata == 0 {
 		l.Metadata = 512 << 20
+	}
+	if l.Content == 0 {
+		l.Content = 4 << 40
 	}
 	if l.ReadAhead == 0 {
 		l.ReadAhead = 1 << 20
@@ -76,6 +82,7 @@ type Reader struct {
 
 	entries  int64
 	metadata int64
+	declared int64  // bytes of all files
 	last     string // name of the last entry, for errors
 	content  bool   // the last entry has content
 	buf      []byte // of WriteTo
@@ -139,6 +146,10 @@ func (r *Reader) next() (*Entry, error) {
 		if r.metadata += e.metadata(); r.metadata > r.limits.Metadata {
 			return nil, fmt.Errorf("%w: names and extended attributes of more than %d bytes", ErrTooMany, r.limits.Metadata)
 		}
+		if e.Size > r.limits.Content-r.declared {
+			return nil, fmt.Errorf("%w: files of more than %d bytes", ErrTooMany, r.limits.Content)
+		}
+		r.declared += e.Size
 		r.last, r.content = e.Name, e.Type == Regular
 		return e, nil
 	}

@@ -384,6 +384,19 @@ func TestSourceError(t *testing.T) {
 	}
 }
 
+// TestDeclaredBeyondAll: holes as large as numbers go, which would be read for
+// years.
+func TestDeclaredBeyondAll(t *testing.T) {
+	for name, blob := range map[string][]byte{
+		"one":      Build(Sparse("a", math.MaxInt64, nil)),
+		"together": Build(Sparse("a", 3<<40, nil), Sparse("b", 3<<40, nil)),
+	} {
+		if _, _, err := read(bytes.NewReader(blob), layer.Limits{}); !errors.Is(err, layer.ErrTooMany) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
 // TestDamageIsTheSources: wrong bytes make no sense somewhere in the middle,
 // and the source says at their end that they are wrong. That is what counts.
 func TestDamageIsTheSources(t *testing.T) {
@@ -426,8 +439,10 @@ func TestLimits(t *testing.T) {
 		{"entries exceeded", layer.Limits{Entries: 2}, false},
 		{"metadata reached", layer.Limits{Metadata: 2 + 3 + 10}, true},
 		{"metadata exceeded", layer.Limits{Metadata: 2 + 3 + 9}, false},
+		{"content reached", layer.Limits{Content: 4}, true},
+		{"content exceeded", layer.Limits{Content: 3}, false},
 	}
-	blob := Build(File("ab", ""), Global("comment", "x"), Symlink("c", "de", Xattr("user.x", "1234")))
+	blob := Build(File("ab", "1234"), Global("comment", "x"), Symlink("c", "de", Xattr("user.x", "1234")))
 	for _, tt := range tests {
 		_, _, err := read(bytes.NewReader(blob), tt.limits)
 		if tt.ok && err != nil || !tt.ok && !errors.Is(err, layer.ErrTooMany) {

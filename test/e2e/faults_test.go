@@ -24,8 +24,8 @@ import (
 )
 
 var (
-	kills   = flag.Int("kills", 12, "moments at which a layout is killed")
-	silence = flag.Bool("silence", false, "try registries, too, that never answer: 4 minutes more")
+	kills = flag.Int("kills", 12, "moments at which a layout is killed")
+	long  = flag.Bool("long", false, "try, too, what takes minutes: registries that never answer, the largest bombs")
 )
 
 // pulled is an image in the registry, with what the faults are aimed at.
@@ -251,7 +251,7 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			for _, c := range faultCases {
-				if c.slow && !*silence {
+				if c.slow && !*long {
 					continue
 				}
 				running = append(running, c.start(t, image))

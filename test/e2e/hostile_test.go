@@ -272,40 +272,49 @@ func pushBlobs(t *testing.T, repository string, blobs ...[]byte) string {
 	return ref.String()
 }
 
-// bomb is a layer that is much larger than it looks. Memory is what the
-// container may have.
+// bomb is a layer that is much larger than it looks.
 type bomb struct {
-	name   string
-	blob   func(t *testing.T) []byte
+	name string
+	blob func(t *testing.T) []byte
+	// memory is what the container may have.
 	memory string
 	exit   int
+	// slow ones take minutes.
+	slow bool
 }
 
 var bombs = []bomb{
-	{"zeros", func(*testing.T) []byte { return zeroBomb(4 << 30) }, "256m", 0},
-	{"sparse", func(*testing.T) []byte {
-		return tarball.Gzip(tarball.Build(tarball.Sparse("big", 1<<40, []tarball.Fragment{{Offset: 1<<40 - 4, Data: "end\n"}})))
-	}, "256m", 0},
-	{"too many whiteouts", func(t *testing.T) []byte {
+	{name: "zeros", blob: func(*testing.T) []byte { return zeroBomb(4 << 30) }, memory: "256m"},
+	{name: "sparse", blob: sparseBomb(32 << 30), memory: "256m"},
+	{name: "sparse, a terabyte", blob: sparseBomb(1 << 40), memory: "256m", slow: true},
+	{name: "sparse, beyond all", blob: sparseBomb(1<<63 - 1), memory: "256m", exit: 88},
+	{name: "too many whiteouts", blob: func(t *testing.T) []byte {
 		return manyEntries(t, 4_000_001, func(n int) tarball.Entry { return whiteout(fmt.Sprintf("d%03d/f%d", n%1000, n)) })
-	}, "512m", 88},
-	{"too many of the same name", func(t *testing.T) []byte {
+	}, memory: "512m", exit: 88},
+	{name: "too many of the same name", blob: func(*testing.T) []byte {
 		return repeated(tarball.Unended(tarball.FIFO("f")), 4_000_001)
-	}, "256m", 88},
-	{"too many global headers", func(t *testing.T) []byte {
+	}, memory: "256m", exit: 88, slow: true},
+	{name: "too many global headers", blob: func(*testing.T) []byte {
 		return repeated(tarball.Unended(tarball.Global("comment", "x")), 4_000_001)
-	}, "256m", 88},
-	{"extended header too large", func(*testing.T) []byte {
+	}, memory: "256m", exit: 88, slow: true},
+	{name: "extended header too large", blob: func(*testing.T) []byte {
 		return tarball.Gzip(tarball.Build(file("f", "x", tarball.PAX("comment", strings.Repeat("c", 2<<20)))))
-	}, "256m", 88},
-	{"extended headers", func(*testing.T) []byte {
-		return repeated(tarball.Unended(file("f", "x", tarball.PAX("comment", strings.Repeat("c", 1<<19)))), 2000)
-	}, "256m", 0},
-	{"attributes", func(t *testing.T) []byte {
-		return manyEntries(t, 20_000, func(n int) tarball.Entry {
+	}, memory: "256m", exit: 88},
+	{name: "extended headers", blob: func(*testing.T) []byte {
+		return repeated(tarball.Unended(file("f", "x", tarball.PAX("comment", strings.Repeat("c", 1<<19)))), 600)
+	}, memory: "256m"},
+	{name: "attributes", blob: func(t *testing.T) []byte {
+		return manyEntries(t, 8000, func(n int) tarball.Entry {
 			return file(fmt.Sprintf("f%d", n), "", xattr("user.a", strings.Repeat("v", 3000)))
 		})
-	}, "256m", 0},
+	}, memory: "128m"},
+}
+
+// sparseBomb is one file of this size with nothing in it but its last bytes.
+func sparseBomb(size int64) func(*testing.T) []byte {
+	return func(*testing.T) []byte {
+		return tarball.Gzip(tarball.Build(tarball.Sparse("big", size, []tarball.Fragment{{Offset: size - 4, Data: "end\n"}})))
+	}
 }
 
 // zeroBomb is a file of size zeros, in gzip members of which all but the first
@@ -358,6 +367,9 @@ func manyEntries(t *testing.T, n int, entry func(int) tarball.Entry) []byte {
 // memory nor disk without end.
 func TestBombs(t *testing.T) {
 	for _, c := range bombs {
+		if c.slow && !*long {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ref := pushBlobs(t, "bombs/"+slug(c.name), c.blob(t))
