@@ -63,6 +63,8 @@ var walls = []wall{
 		because: "a blob is hostile input: the code that reads it can neither write nor call out"},
 	{room: "runnerimage/toc", rooms: []string{"runnerimage/layer"}, imports: append([]string{"golang.org/..."}, inOut...), links: append([]string{"github.com/google/go-containerregistry/..."}, network...),
 		because: "the waist of the corridor: whether a tree comes from layers or from a published table, the merge is a pure function"},
+	{room: "runnerimage/chunk", imports: inOut, links: append([]string{"github.com/google/go-containerregistry/..."}, network...),
+		because: "bytes in, bytes out: whoever publishes, fetches or verifies cuts and decodes alike, wherever chunks are kept"},
 	{room: "runnerimage/rootfs", rooms: []string{"runnerimage/layer", "runnerimage/toc"}, links: registries,
 		because: "it writes a tree wherever the bytes come from; a network fault is not its story"},
 	{room: "runnerimage/process", links: registries,
