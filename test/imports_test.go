@@ -65,6 +65,8 @@ var walls = []wall{
 		because: "the waist of the corridor: whether a tree comes from layers or from a published table, the merge is a pure function"},
 	{room: "runnerimage/chunk", imports: inOut, links: append([]string{"github.com/google/go-containerregistry/..."}, network...),
 		because: "bytes in, bytes out: whoever publishes, fetches or verifies cuts and decodes alike, wherever chunks are kept"},
+	{room: "runnerimage/store", links: append([]string{"github.com/klauspost/compress/..."}, append(registries, network...)...),
+		because: "it keeps bytes under names: how a chunk is encoded and what a TOC says is not its business, so that nothing it reads from a shared disk is ever interpreted"},
 	{room: "runnerimage/rootfs", rooms: []string{"runnerimage/layer", "runnerimage/toc"}, links: registries,
 		because: "it writes a tree wherever the bytes come from; a network fault is not its story"},
 	{room: "runnerimage/process", links: registries,
