@@ -212,7 +212,16 @@ func unpackLayer(ctx context.Context, client *registry.Client, image *registry.I
 		return err
 	}
 	defer entries.Close()
-	return writer.Layer(ctx, rank, entries)
+	err = writer.Layer(ctx, rank, entries)
+	if errors.Is(err, toc.ErrEntry) {
+		// Wrong bytes may look like a layer that makes no tree. The digest
+		// tells, once the blob was read to its end.
+		entries.Close() // it reads ahead
+		if _, wrong := io.Copy(io.Discard, blob); wrong != nil {
+			return wrong
+		}
+	}
+	return err
 }
 
 // plan turns the image's config and the settings into the process to become.

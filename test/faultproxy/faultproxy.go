@@ -8,7 +8,6 @@
 package faultproxy
 
 import (
-	"crypto/tls"
 	"io"
 	"log"
 	"net"
@@ -73,28 +72,17 @@ type Proxy struct {
 // that ends with the test. It speaks plain HTTP.
 func Start(t testing.TB, upstream string, rules ...Rule) *Proxy {
 	t.Helper()
-	return start(t, upstream, nil, rules)
-}
-
-// StartTLS is Start with a proxy that speaks HTTPS and trusts any registry.
-func StartTLS(t testing.TB, upstream string, certificate tls.Certificate, rules ...Rule) *Proxy {
-	t.Helper()
-	return start(t, upstream, &certificate, rules)
-}
-
-func start(t testing.TB, upstream string, certificate *tls.Certificate, rules []Rule) *Proxy {
-	t.Helper()
 	to, err := url.Parse(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Proxy{
 		upstream: to, closed: make(chan struct{}), seen: map[*Rule]int{}, tickets: map[string]int{},
-		client: &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 16},
+		client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
 	}
 	p.Add(rules...)
-	front := listen(http.HandlerFunc(p.serve), certificate)
-	p.second = listen(http.HandlerFunc(p.serveSecond), certificate)
+	front := listen(http.HandlerFunc(p.serve))
+	p.second = listen(http.HandlerFunc(p.serveSecond))
 	p.Addr = front.Listener.Addr().String()
 	t.Cleanup(func() {
 		close(p.closed)
@@ -105,15 +93,10 @@ func start(t testing.TB, upstream string, certificate *tls.Certificate, rules []
 	return p
 }
 
-func listen(handler http.Handler, certificate *tls.Certificate) *httptest.Server {
+func listen(handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that try HTTPS first
-	if certificate == nil {
-		server.Start()
-		return server
-	}
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{*certificate}}
-	server.StartTLS()
+	server.Start()
 	return server
 }
 

@@ -23,6 +23,7 @@ stage() {
 mapfile -t rooms < <(go list ./... | grep -vE '/test/(e2e|bench)$')
 stage vet go vet ./...
 stage rooms go test -race -timeout 15m "${rooms[@]}"
-stage end-to-end go test -timeout 45m ./test/e2e
+# More tests at once than processors: much of their time is waiting.
+stage end-to-end go test -timeout 60m -parallel 4 ./test/e2e
 printf '=== %s\n' "${summary[@]}"
 exit $failed
