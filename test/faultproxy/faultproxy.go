@@ -361,11 +361,7 @@ func (x *exchange) reset() {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	raw := conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		raw = secure.NetConn()
-	}
-	if tcp, ok := raw.(*net.TCPConn); ok {
+	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	conn.Close()
