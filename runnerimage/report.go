@@ -50,9 +50,9 @@ const (
 	logInterval      = 10 * time.Second
 )
 
-// report tells a person, or a machine that reads JSON, how a start goes. Its
-// methods are called from one goroutine, but for the one that watch starts
-// and its stop function ends.
+// report tells a person, or a machine that reads JSON, how a start goes. Lines
+// may come from several goroutines, each as one Write; phases and the summary
+// belong to the one that tells the story.
 type report struct {
 	w        io.Writer
 	format   LogFormat
