@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // asApplet makes the test binary an applet when it is called by an applet's
@@ -266,11 +268,23 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// FuzzExtended checks that a basic regular expression never becomes one that
-// is written wrongly where grep -F of the same text would be right.
+// FuzzExtended checks that a basic regular expression in which every special
+// character is quoted matches its text and nothing else, as with grep -F.
 func FuzzExtended(f *testing.F) {
-	for _, s := range []string{`a\(b\)`, `*`, `[]a]`, `[^]]x`, `\`, `a\{2\}`, `[`, `x+`} {
-		f.Add(s)
+	for _, text := range []string{"a(b)", "*", "[]a]", "[^]]x", `\`, "a{2}", "[", "x+", "a|b", "^.$", "?"} {
+		f.Add(text)
 	}
-	f.Fuzz(func(t *testing.T, basic string) { _ = extended(basic) })
+	quote := strings.NewReplacer(`\`, `\\`, ".", `\.`, "[", `\[`, "]", `\]`, "*", `\*`, "^", `\^`, "$", `\$`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			return // no pattern of package regexp
+		}
+		match, err := regexp.Compile(`\A(?s:` + extended(quote.Replace(text)) + `)\z`)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if !match.MatchString(text) || match.MatchString(text+"x") {
+			t.Errorf("%q became %s", text, match)
+		}
+	})
 }
