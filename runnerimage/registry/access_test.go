@@ -451,6 +451,17 @@ func TestRealServer(t *testing.T) {
 				t.Errorf("TLS %t: got %d bytes of %d, %v", secure, len(got), desc.Size, err)
 			}
 		}
+		ranges := client.Ranges(ref, big)
+		defer ranges.Close()
+		spans := []registry.Span{{Offset: 10, Length: 5}, {Offset: partSize, Length: 3 * partSize}, {Offset: large - 1, Length: 1}}
+		for _, span := range spans {
+			if got, err := ranges.Read(t.Context(), span); err != nil || !bytes.Equal(got, noise(large)[span.Offset:span.Offset+span.Length]) {
+				t.Errorf("TLS %t: span %v: got %d bytes, %v", secure, span, len(got), err)
+			}
+		}
+		if got, err := readFrom(t, client, ref, big, markAt(t, client, ref, big, 5*partSize+1)); err != nil || !bytes.Equal(got, noise(large)[5*partSize+1:]) {
+			t.Errorf("TLS %t: from a mark: got %d bytes, %v", secure, len(got), err)
+		}
 		if secure {
 			stranger := registry.New(registry.Options{Roots: x509.NewCertPool(), Attempts: 2})
 			defer stranger.Close()

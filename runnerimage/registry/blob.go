@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"encoding"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -18,7 +20,7 @@ import (
 type Blob struct {
 	source   io.ReadCloser
 	hasher   hash.Hash
-	left     int64
+	at, size int64
 	want     oci.Digest
 	name     string
 	progress func(int64)
@@ -28,31 +30,87 @@ type Blob struct {
 // Blob opens the blob of ref's repository that desc describes. ctx governs the
 // reading as well. The caller closes the Blob.
 func (c *Client) Blob(ctx context.Context, ref oci.Reference, desc oci.Descriptor) (*Blob, error) {
-	return c.blob(ctx, ref, desc, c.progress)
+	return c.BlobFrom(ctx, ref, desc, Mark{})
 }
 
-func (c *Client) blob(ctx context.Context, ref oci.Reference, desc oci.Descriptor, progress func(int64)) (*Blob, error) {
-	name := fmt.Sprintf("blob %s of %s", desc.Digest, ref.Name())
-	hasher, err := v1.Hasher(desc.Digest.Algorithm)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrUnsupported, err)
-	}
-	if desc.Size < 0 {
-		return nil, fmt.Errorf("%s: %w: its size is negative", name, ErrUnsupported)
-	}
-	source, err := c.open(ctx, c.newSource(ref, desc))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &Blob{source: source, hasher: hasher, left: desc.Size, want: desc.Digest, name: name, progress: progress}, nil
+// Mark is a place in a blob with the state of its verification. The zero Mark
+// is the blob's beginning.
+type Mark struct {
+	// Offset counts the bytes before the place.
+	Offset int64
+	// State is the state of the digest's hash after them, as its MarshalBinary
+	// writes it.
+	State []byte
 }
 
-// open opens a blob in the way that fits its size.
-func (c *Client) open(ctx context.Context, s *source) (io.ReadCloser, error) {
-	if s.size >= 4*c.partSize {
-		return openWindow(ctx, s)
+// BlobFrom opens the blob as Blob does, but reads on from the mark, which a
+// reader of the same blob has made. In the end the digest of the whole blob is
+// verified, what came before the mark included. A mark that does not fit the
+// blob is an ErrMismatch before any request; one whose State was changed is an
+// ErrMismatch in the end.
+func (c *Client) BlobFrom(ctx context.Context, ref oci.Reference, desc oci.Descriptor, mark Mark) (*Blob, error) {
+	return c.newBlob(ctx, c.newSource(ref, desc), mark, c.progress)
+}
+
+func (c *Client) newBlob(ctx context.Context, s *source, mark Mark, progress func(int64)) (*Blob, error) {
+	if s.size < 0 {
+		return nil, fmt.Errorf("%s: %w: its size is negative", s.name, ErrUnsupported)
 	}
-	return openStream(ctx, s, 0, s.size)
+	hasher, err := v1.Hasher(s.digest.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", s.name, ErrUnsupported, err)
+	}
+	if err := mark.restore(hasher, s.size); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	reader, err := c.open(ctx, s, mark.Offset)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return &Blob{source: reader, hasher: hasher, at: mark.Offset, size: s.size, want: s.digest, name: s.name, progress: progress}, nil
+}
+
+// restore brings the hash of a blob of the size to the mark.
+func (m Mark) restore(hasher hash.Hash, size int64) error {
+	if m.Offset == 0 && len(m.State) == 0 {
+		return nil
+	}
+	if m.Offset < 0 || m.Offset > size {
+		return fmt.Errorf("%w: a mark at byte %d of %d", ErrMismatch, m.Offset, size)
+	}
+	state, ok := hasher.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return fmt.Errorf("%w: its digest's algorithm knows no marks", ErrUnsupported)
+	}
+	if err := state.UnmarshalBinary(m.State); err != nil {
+		return fmt.Errorf("%w: the mark at byte %d: %w", ErrMismatch, m.Offset, err)
+	}
+	return nil
+}
+
+// open opens a blob from the offset on in the way that fits its size.
+func (c *Client) open(ctx context.Context, s *source, offset int64) (io.ReadCloser, error) {
+	if s.size-offset >= 4*c.partSize {
+		return openWindow(ctx, s, offset)
+	}
+	return openStream(ctx, s, offset, s.size, false)
+}
+
+// Mark is where the reader is: behind the bytes that it has been given. A
+// transfer that broke off has one; a blob that turned out wrong has none.
+func (b *Blob) Mark() (Mark, error) {
+	if errors.Is(b.err, ErrMismatch) {
+		return Mark{}, b.err
+	}
+	state, ok := b.hasher.(encoding.BinaryMarshaler)
+	if !ok {
+		return Mark{}, fmt.Errorf("%s: %w: its digest's algorithm knows no marks", b.name, ErrUnsupported)
+	}
+	raw, err := state.MarshalBinary()
+	if err != nil {
+		return Mark{}, fmt.Errorf("%s: %w", b.name, err)
+	}
+	return Mark{Offset: b.at, State: raw}, nil
 }
 
 // Read implements io.Reader. What it leaves in p beside an error is unverified
@@ -61,15 +119,15 @@ func (b *Blob) Read(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
-	if b.left == 0 { // an empty blob
+	if b.at == b.size { // an empty blob, or a mark at its end
 		b.err = b.verify()
 		return 0, b.err
 	}
-	n, err := b.source.Read(p[:min(int64(len(p)), b.left)])
+	n, err := b.source.Read(p[:min(int64(len(p)), b.size-b.at)])
 	b.hasher.Write(p[:n])
-	b.left -= int64(n)
+	b.at += int64(n)
 	switch {
-	case b.left == 0:
+	case b.at == b.size:
 		if b.err = b.verify(); b.err != io.EOF {
 			return 0, b.err
 		}

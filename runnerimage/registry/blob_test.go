@@ -330,20 +330,28 @@ func TestNoSecondRequestWithoutRanges(t *testing.T) {
 	})
 }
 
+// idleReader opens a large blob, reads its first 10 bytes and stands still. All
+// of the client's memory is taken then.
+func idleReader(t *testing.T, client *registry.Client, ref oci.Reference, desc oci.Descriptor) *registry.Blob {
+	t.Helper()
+	blob, err := client.Blob(t.Context(), ref, desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, blob, 10); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return blob
+}
+
 // Several large blobs share the memory for parts; a reader that stands still
 // must not hold up another one.
 func TestReadersDoNotHoldEachOtherUp(t *testing.T) {
 	inBubble(t, large, func(t *testing.T, client *registry.Client, _ *repository, _ *network, desc oci.Descriptor) {
 		ref := reference(t, host+"/acme/app")
-		idle, err := client.Blob(t.Context(), ref, desc)
-		if err != nil {
-			t.Fatal(err)
-		}
+		idle := idleReader(t, client, ref, desc)
 		defer idle.Close()
-		if _, err := io.CopyN(io.Discard, idle, 10); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait() // it has filled all of the memory now
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
@@ -386,6 +394,22 @@ func TestCloseGivesMemoryBack(t *testing.T) {
 	})
 }
 
+// drip answers a range so slowly that it would take an hour and more.
+func drip(w http.ResponseWriter, r *http.Request, raw []byte) {
+	var from, to int
+	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(raw)))
+	w.Header().Set("Content-Length", fmt.Sprint(to-from+1))
+	w.WriteHeader(http.StatusPartialContent)
+	for _, b := range raw[from : to+1] {
+		if _, err := w.Write([]byte{b}); err != nil {
+			return
+		}
+		w.(http.Flusher).Flush()
+		time.Sleep(time.Second)
+	}
+}
+
 func TestSlowPartGoesOnElsewhere(t *testing.T) {
 	inBubble(t, large, func(t *testing.T, client *registry.Client, repo *repository, _ *network, desc oci.Descriptor) {
 		repo.blob = func(n int, w http.ResponseWriter, r *http.Request, serve func()) {
@@ -394,18 +418,7 @@ func TestSlowPartGoesOnElsewhere(t *testing.T) {
 				serve()
 				return
 			}
-			var from, to int
-			fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
-			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, large))
-			w.Header().Set("Content-Length", fmt.Sprint(to-from+1))
-			w.WriteHeader(http.StatusPartialContent)
-			for _, b := range noise(large)[from : to+1] { // an hour and more
-				if _, err := w.Write([]byte{b}); err != nil {
-					return
-				}
-				w.(http.Flusher).Flush()
-				time.Sleep(time.Second)
-			}
+			drip(w, r, noise(large))
 		}
 		began := time.Now() // the bubble's clock
 		got, err := fetch(client, reference(t, host+"/acme/app"), desc)

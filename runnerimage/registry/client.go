@@ -1,17 +1,27 @@
 // Package registry is the only HTTP client of registries. References and
-// descriptors come in; images and streams of verified blob bytes go out.
+// descriptors come in; images, streams of verified blob bytes and pieces of
+// blobs go out.
 //
 // What it promises:
 //
 //   - No byte of a wrong blob passes for a right one: sizes and digests are
 //     verified as bytes enter, and the last bytes of a blob are given out only
-//     when its digest is right.
+//     when its digest is right. That holds for a blob that is read on from a
+//     Mark as well. Only the pieces that Ranges reads are the caller's to
+//     verify.
+//   - An image is authorised by its registry: Resolve asks for what a reference
+//     names, digests included, and takes from a Shelf only what that leads to.
+//     Stored alone asks nobody.
 //   - Credentials go to the reference's own registry (and to the token service
 //     that it names), never to mirrors, redirect targets or foreign URLs.
 //   - Plain HTTP is spoken only with loopback and with listed hosts.
 //   - Cut, stalled and failing transfers go on from the byte reached. What
 //     fails in the end says which host and repository, why, and what to do; no
-//     error text holds a password, a token or a signed URL's query.
+//     error text holds a password, a token or a signed URL's query. OutOfReach
+//     tells faults of the network from refusals.
+//   - A host has a bounded number of requests at a time, over all blobs; its
+//     Retry-After is obeyed, up to a minute a try. Readers that stand still
+//     hold up nobody.
 //
 // The room knows nothing of what is inside a layer.
 package registry
@@ -64,13 +74,17 @@ type Options struct {
 	// PartSize is how much of a large blob one request asks for, and a large
 	// blob is one of four parts or more; 0 is 8 MiB.
 	PartSize int64
-	// Parts is how many parts of one blob are fetched at a time; 0 is 4.
+	// Parts is how many parts of one blob are fetched at a time; 0 is 4. Over
+	// all blobs, a host is asked for no more than 24 things at a time.
 	Parts int
 	// Memory bounds the bytes that the client holds for all its blobs
 	// together, in whole parts; 0 is 32 MiB.
 	Memory int64
-	// Progress, if not nil, hears of every n bytes that a blob's reader got,
-	// each byte once. It is called by many goroutines and must be quick.
+	// Shelf, if not nil, keeps the documents of images.
+	Shelf Shelf
+	// Progress, if not nil, hears of every n bytes that a reader of a blob or
+	// of its spans got, each byte once. It is called by many goroutines and
+	// must be quick.
 	Progress func(n int64)
 }
 
@@ -85,6 +99,7 @@ type Client struct {
 	// buffers lends the memory for parts that are fetched ahead. What it holds
 	// may be nil, which is a buffer not allocated yet.
 	buffers  chan []byte
+	shelf    Shelf
 	progress func(n int64)
 	door     *door
 
@@ -104,6 +119,7 @@ func New(o Options) *Client {
 		attempts: cmp.Or(o.Attempts, 6),
 		partSize: cmp.Or(o.PartSize, 8<<20),
 		parts:    cmp.Or(o.Parts, 4),
+		shelf:    o.Shelf,
 		progress: o.Progress,
 		sessions: map[sessionKey]*sessionSlot{},
 		logins:   map[string]bool{},
@@ -145,7 +161,7 @@ func New(o Options) *Client {
 			Protocols:           protocols,
 			// A blob's bytes are its digest's bytes: nothing may unpack them.
 			DisableCompression:  true,
-			MaxIdleConnsPerHost: 16,
+			MaxIdleConnsPerHost: mostAtOnce,
 			IdleConnTimeout:     90 * time.Second,
 			ReadBufferSize:      64 << 10,
 		},

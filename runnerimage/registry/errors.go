@@ -32,21 +32,25 @@ var (
 	ErrUnreachable = errors.New("registry out of reach")
 	// ErrMismatch: the bytes are not those of the digest or descriptor.
 	ErrMismatch = errors.New("content mismatch")
-	// ErrTooLarge: a manifest or config is beyond 16 MiB.
+	// ErrTooLarge: a manifest or config is beyond 16 MiB, or a span beyond
+	// MaxSpan.
 	ErrTooLarge = errors.New("too large")
 	// ErrInsecure: only plain HTTP is to be had, from a host not listed for it.
 	ErrInsecure = errors.New("plain HTTP not allowed")
 	// ErrUnsupported: the reference names something that is no image of a
 	// known form.
 	ErrUnsupported = errors.New("unsupported image")
+	// ErrNoRanges: the registry does not give out pieces of the blob. The whole
+	// of it is to be had: see Ranges.Whole.
+	ErrNoRanges = errors.New("ranges are not honoured")
+	// ErrNotStored: the shelf lacks a document of the image.
+	ErrNotStored = errors.New("not stored")
 )
 
 var (
 	errStalled = errors.New("the connection went silent")
 	// errShort: a body ended cleanly before the blob's size.
 	errShort = errors.New("the blob ends early")
-	// errNoRanges: a part was asked for, and the registry knows no ranges.
-	errNoRanges = errors.New("ranges are not honoured")
 )
 
 // plainError is a request that would have gone over plain HTTP.
@@ -202,6 +206,18 @@ func (c *Client) judgeAnswer(p place, code int) (hint string, kind error) {
 		return "the registry is in trouble; try later", ErrUnreachable
 	}
 	return "is this a container registry?", ErrUnsupported
+}
+
+// OutOfReach says of an error of this package that the registry could not be
+// asked: there was no connection, it went silent, or the registry was in
+// trouble or limited the rate until the last try. What was refused, is missing,
+// or came from somebody with a wrong certificate or with wrong bytes is not out
+// of reach; nor is what the caller broke off, except by a deadline.
+func OutOfReach(err error) bool {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.kind == ErrUnreachable && !isUntrusted(f.cause)
+	}
+	return errors.Is(err, context.DeadlineExceeded)
 }
 
 func isUntrusted(err error) bool {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/clipperregistry/runner/runnerimage/oci"
@@ -54,7 +55,12 @@ func (n *network) serve(t *testing.T, host string, handler http.Handler) {
 		defer close(done)
 		server.Serve(&pipeListener{conns: conns, closed: make(chan struct{})})
 	}()
-	t.Cleanup(func() { server.Close(); <-done; handling.Wait() })
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+		synctest.Wait() // no connection begins another request
+		handling.Wait()
+	})
 }
 
 func (n *network) dial(ctx context.Context, _, address string) (net.Conn, error) {

@@ -95,3 +95,21 @@ func (m Mirror) place(ref oci.Reference) (place, bool) {
 	}
 	return p, true
 }
+
+// missedMirror says why a mirror was passed over, and marks one that nobody
+// answers at.
+func (c *Client) missedMirror(p place, err error) string {
+	if _, kind := c.judge(p, err); kind == ErrUnreachable {
+		if _, answered := asAnswer(err); !answered {
+			c.setDown(p.host)
+		}
+	}
+	return fmt.Sprintf("mirror %s: %s", p, c.words(err))
+}
+
+func withMirrors(err error, missed []string) error {
+	if len(missed) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; before that, %s", err, strings.Join(missed, ", "))
+}

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/clipperregistry/runner/runnerimage/oci"
@@ -17,6 +14,7 @@ import (
 // source knows where one blob's bytes are. It is safe for concurrent use.
 type source struct {
 	client *Client
+	name   string // for errors
 	digest oci.Digest
 	size   int64
 
@@ -25,13 +23,28 @@ type source struct {
 	// target is where the current place redirected to. Signed URLs are good for
 	// many ranges, and run out.
 	target *url.URL
-	// plain says that ranges are not honoured.
-	plain  bool
+	// ranges is what the current place has shown of them.
+	ranges ranges
+	// whole is an answer that was to be a range and is the whole blob, not read
+	// yet: who asks for the blob next gets it.
+	whole  *body
 	missed []string
 }
 
+// ranges says whether a place answers a request for a range with the range.
+type ranges int
+
+const (
+	untried ranges = iota
+	honoured
+	ignored
+)
+
 func (c *Client) newSource(ref oci.Reference, desc oci.Descriptor) *source {
-	s := &source{client: c, digest: desc.Digest, size: desc.Size, places: c.places(ref)}
+	s := &source{
+		client: c, name: fmt.Sprintf("blob %s of %s", desc.Digest, ref.Name()),
+		digest: desc.Digest, size: desc.Size, places: c.places(ref),
+	}
 	for _, text := range desc.URLs {
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
 			u.User = nil
@@ -41,27 +54,37 @@ func (c *Client) newSource(ref oci.Reference, desc oci.Descriptor) *source {
 	return s
 }
 
-// now is the state that one request goes by.
-func (s *source) now() (p place, target *url.URL, plain bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.places[0], s.target, s.plain
+// honoursRanges says that the current place has shown that it does.
+func (s *source) honoursRanges() bool {
+	_, ranges := s.known(s.place())
+	return ranges == honoured
 }
 
 func (s *source) place() place {
-	p, _, _ := s.now()
-	return p
-}
-
-func (s *source) isPlain() bool {
-	_, _, plain := s.now()
-	return plain
-}
-
-func (s *source) setPlain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plain = true
+	return s.places[0]
+}
+
+// known is what one request at p goes by. Of a place that was given up
+// meanwhile nothing is known any more.
+func (s *source) known(p place) (target *url.URL, ranges ranges) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.places[0] != p {
+		return nil, untried
+	}
+	return s.target, s.ranges
+}
+
+// setRanges notes what p has shown. A place that once ignored a range is asked
+// for no more of them.
+func (s *source) setRanges(p place, seen ranges) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.places[0] == p {
+		s.ranges = max(s.ranges, seen)
+	}
 }
 
 // setTarget replaces the target, unless another request has done so already or
@@ -96,7 +119,7 @@ func (s *source) next(p place, err error) bool {
 	if len(s.places) == 1 {
 		return false
 	}
-	s.places, s.target, s.plain = s.places[1:], nil, false
+	s.places, s.target, s.ranges = s.places[1:], nil, untried
 	if missed != "" {
 		s.missed = append(s.missed, missed)
 	}
@@ -109,30 +132,37 @@ func (s *source) withMirrors(err error) error {
 	return withMirrors(err, s.missed)
 }
 
-// open makes one request for the bytes [from, to) and returns them, from the
-// first on, and how far they go: to, or the blob's size where ranges are not
-// honoured. ranged refuses to be given more than the range, with errNoRanges.
-func (s *source) open(ctx context.Context, from, to int64, ranged bool) (io.ReadCloser, int64, error) {
+// open gets the bytes [from, to) by one request, or from the answer that was
+// kept, and returns them and how far they go: to, or the blob's size where
+// ranges are not honoured. ranged refuses to be given more than was asked for,
+// with ErrNoRanges.
+func (s *source) open(ctx context.Context, from, to int64, ranged bool) (*body, int64, error) {
+	if !ranged {
+		if answer := s.takeWhole(ctx); answer != nil {
+			return s.skip(answer, from)
+		}
+	}
 	for {
-		p, _, _ := s.now()
-		body, end, err := s.openAt(ctx, p, from, to, ranged)
-		if err == nil || err == errNoRanges || ctx.Err() != nil || !s.next(p, err) {
-			return body, end, err
+		p := s.place()
+		answer, end, err := s.openAt(ctx, p, from, to, ranged)
+		if err == nil || errors.Is(err, ErrNoRanges) || ctx.Err() != nil || !s.next(p, err) {
+			return answer, end, err
 		}
 	}
 }
 
-func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged bool) (io.ReadCloser, int64, error) {
+func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged bool) (*body, int64, error) {
 	const mostRenewals = 3
-	renewals := 0
+	renewals, refused := 0, false
 	// Each repetition takes something away: a target that refuses, or the range.
 	for {
-		_, target, plain := s.now()
-		header := http.Header{"Accept-Encoding": {"identity"}}
-		asked := (from > 0 || to < s.size) && !plain
-		if ranged && !asked {
-			return nil, 0, errNoRanges
+		target, ranges := s.known(p)
+		refused = refused || ranges == ignored
+		if ranged && refused {
+			return nil, 0, ErrNoRanges
 		}
+		header := http.Header{"Accept-Encoding": {"identity"}}
+		asked := (from > 0 || to < s.size) && !refused
 		if asked {
 			header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, to-1))
 		}
@@ -159,21 +189,26 @@ func (s *source) openAt(ctx context.Context, p place, from, to int64, ranged boo
 			continue
 		case asked && (code == http.StatusRequestedRangeNotSatisfiable || code == http.StatusNotImplemented || code == http.StatusBadRequest):
 			resp.Body.Close()
-			s.setPlain()
+			s.setRanges(p, ignored)
+			refused = true
 			continue
 		default:
 			defer resp.Body.Close()
 			return nil, 0, newAnswerError(resp)
 		}
 		if resp.StatusCode == http.StatusOK {
-			return s.whole(resp, from, asked, ranged)
+			return s.all(resp, p, from, asked, ranged)
 		}
-		body, err := s.part(resp, from, to)
-		if errors.Is(err, errNoRanges) {
-			s.setPlain()
+		answer, err := s.part(resp, from, to)
+		if errors.Is(err, ErrNoRanges) {
+			s.setRanges(p, ignored)
+			refused = true
 			continue
 		}
-		return body, to, err
+		if err == nil {
+			s.setRanges(p, honoured)
+		}
+		return answer, to, err
 	}
 }
 
@@ -185,58 +220,4 @@ func isStale(code int) bool {
 		return true
 	}
 	return false
-}
-
-// whole takes the answer that is the whole blob, and skips to the byte from.
-func (s *source) whole(resp *http.Response, from int64, asked, ranged bool) (io.ReadCloser, int64, error) {
-	if asked {
-		s.setPlain()
-	}
-	if resp.ContentLength >= 0 && resp.ContentLength != s.size {
-		resp.Body.Close()
-		return nil, 0, fmt.Errorf("%w: the blob has %d bytes, its descriptor says %d", ErrMismatch, resp.ContentLength, s.size)
-	}
-	if ranged {
-		resp.Body.Close()
-		return nil, 0, errNoRanges
-	}
-	if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil {
-		resp.Body.Close()
-		if err == io.EOF {
-			err = errShort
-		}
-		return nil, 0, err
-	}
-	return resp.Body, s.size, nil
-}
-
-// part takes the answer that should be the bytes [from, to).
-func (s *source) part(resp *http.Response, from, to int64) (io.ReadCloser, error) {
-	first, last, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
-	switch {
-	case ok && total >= 0 && total != s.size:
-		resp.Body.Close()
-		return nil, fmt.Errorf("%w: the blob has %d bytes, its descriptor says %d", ErrMismatch, total, s.size)
-	case !ok || first != from || last != to-1:
-		resp.Body.Close()
-		return nil, errNoRanges
-	}
-	return resp.Body, nil
-}
-
-// parseContentRange parses "bytes first-last/total"; total is -1 for "*".
-func parseContentRange(s string) (first, last, total int64, ok bool) {
-	unit, rest, _ := strings.Cut(s, " ")
-	span, size, _ := strings.Cut(rest, "/")
-	from, to, _ := strings.Cut(span, "-")
-	number := func(s string) int64 {
-		n, err := strconv.ParseUint(s, 10, 63)
-		if err != nil {
-			return -1
-		}
-		return int64(n)
-	}
-	first, last, total = number(from), number(to), number(size)
-	ok = unit == "bytes" && first >= 0 && last >= first && (total > last || size == "*")
-	return first, last, total, ok
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -19,20 +20,24 @@ type stream struct {
 	slow    func(got int64, spent time.Duration) bool
 	changes int
 
-	body  io.ReadCloser
+	body  *body
 	got   int64         // bytes of this connection
 	spent time.Duration // time in its reads
 }
 
 // openStream opens a stream and connects it, so that what is missing or denied
-// is known at once. Its end is the blob's where ranges are not honoured.
-func openStream(ctx context.Context, s *source, from, to int64) (*stream, error) {
-	st := newStream(ctx, s, from, to)
+// is known at once. Its end is the blob's where ranges are not honoured, unless
+// ranged says that this is an ErrNoRanges.
+func openStream(ctx context.Context, s *source, from, to int64, ranged bool) (*stream, error) {
+	st := newStream(ctx, s, from, to, ranged)
 	for st.body == nil && st.at < st.end {
 		end, err := st.connect()
 		if err == nil {
 			st.end = end
 			break
+		}
+		if errors.Is(err, ErrNoRanges) {
+			return nil, err
 		}
 		if err := st.patience.wait(ctx, err); err != nil {
 			return nil, s.withMirrors(err)
@@ -41,17 +46,17 @@ func openStream(ctx context.Context, s *source, from, to int64) (*stream, error)
 	return st, nil
 }
 
-func newStream(ctx context.Context, s *source, from, to int64) *stream {
-	return &stream{ctx: ctx, source: s, at: from, end: to, patience: patience{client: s.client, place: s.place}}
+func newStream(ctx context.Context, s *source, from, to int64, ranged bool) *stream {
+	return &stream{ctx: ctx, source: s, at: from, end: to, ranged: ranged, patience: patience{client: s.client, place: s.place}}
 }
 
 func (s *stream) connect() (int64, error) {
-	began := time.Now()
-	body, end, err := s.source.open(s.ctx, s.at, s.end, s.ranged)
+	answer, end, err := s.source.open(s.ctx, s.at, s.end, s.ranged)
 	if err != nil {
 		return 0, err
 	}
-	s.body, s.got, s.spent = body, 0, time.Since(began)
+	// Waiting for its turn does not make a connection slow.
+	s.body, s.got, s.spent = answer, 0, time.Since(answer.sent)
 	return end, nil
 }
 
@@ -61,7 +66,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if s.body == nil {
-			if _, err := s.connect(); err == errNoRanges {
+			if _, err := s.connect(); errors.Is(err, ErrNoRanges) {
 				return 0, err
 			} else if err != nil {
 				if err := s.patience.wait(s.ctx, err); err != nil {
