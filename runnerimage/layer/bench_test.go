@@ -23,7 +23,7 @@ func BenchmarkReader(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/ahead=%d", kind.name, ahead), func(b *testing.B) {
 				b.SetBytes(int64(len(plain)))
 				for b.Loop() {
-					benchRead(b, kind.blob, ahead)
+					benchRead(b, kind.blob, layer.Limits{ReadAhead: ahead})
 				}
 				b.ReportMetric(float64(len(plain))/float64(len(kind.blob)), "ratio")
 			})
@@ -31,8 +31,28 @@ func BenchmarkReader(b *testing.B) {
 	}
 }
 
-func benchRead(b *testing.B, blob []byte, ahead int) {
-	lr, err := layer.NewReader(bytes.NewReader(blob), layer.Limits{ReadAhead: ahead})
+// BenchmarkPositions reads the same layer without places to go on, and with
+// them, as one member of gzip and as many small ones.
+func BenchmarkPositions(b *testing.B) {
+	plain := Build(textFiles(2000, 50_000)...)
+	for _, kind := range []struct {
+		name string
+		blob []byte
+	}{{"plain", plain}, {"gzip", Gzip(plain)}, {"members", members(plain, 10_000)}} {
+		for _, every := range []int64{0, 1 << 20, 4 << 20} {
+			b.Run(fmt.Sprintf("%s/every=%d", kind.name, every), func(b *testing.B) {
+				b.SetBytes(int64(len(plain)))
+				b.ReportAllocs()
+				for b.Loop() {
+					benchRead(b, kind.blob, layer.Limits{Checkpoints: every})
+				}
+			})
+		}
+	}
+}
+
+func benchRead(b *testing.B, blob []byte, limits layer.Limits) {
+	lr, err := layer.NewReader(bytes.NewReader(blob), limits)
 	if err != nil {
 		b.Fatal(err)
 	}

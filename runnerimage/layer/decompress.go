@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -19,8 +18,16 @@ const maxWindow = 128 << 20
 
 const block = 512 // of tar
 
-// decompress reads the start of the blob and returns its tar stream.
-func decompress(r *bufio.Reader) (io.ReadCloser, error) {
+// decompress reads the start of what r holds, which is the blob from p on, and
+// returns the tar stream that starts there. A trail, if there is one, is told
+// the places that follow.
+func decompress(r *source, p Position, t *trail) (io.ReadCloser, error) {
+	switch p.at {
+	case plainTar:
+		return plain(r, t)
+	case gzipMember, gzipBlock:
+		return gunzip(r, p, t)
+	}
 	start, err := r.Peek(block)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -28,16 +35,9 @@ func decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	// A tar file goes first: its first entry may have any name.
 	switch {
 	case len(start) == 0, isTar(start):
-		return io.NopCloser(r), nil
+		return plain(r, t)
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(r)
-		if err == io.EOF { // within the header
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return nil, err
-		}
-		return z, nil
+		return gunzip(r, Position{at: gzipMember}, t)
 	case isZstd(start):
 		// Concurrency 1 decodes in the goroutine that reads.
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -52,6 +52,13 @@ func decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	}
 	first := start[:min(len(start), 16)]
 	return nil, fmt.Errorf("the blob is neither tar nor gzip nor zstd: it starts with % x (%q)", first, first)
+}
+
+func plain(r *source, t *trail) (io.ReadCloser, error) {
+	if t != nil {
+		t.plain = true
+	}
+	return io.NopCloser(r), nil
 }
 
 // isTar says whether a block is a header of tar with the right sum, or zeros.
@@ -85,18 +92,31 @@ func isZstd(b []byte) bool {
 // isTrailer says that a decompressor found bytes after a member or frame that
 // start no other.
 func isTrailer(err error) bool {
-	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch)
+	return errors.Is(err, errMember) || errors.Is(err, zstd.ErrMagicMismatch)
 }
+
+// source is a blob with a buffer, from which exactly what is needed is taken.
+type source struct {
+	*bufio.Reader
+	blob *blob
+}
+
+func newSource(b *blob) *source { return &source{bufio.NewReaderSize(b, 64<<10), b} }
+
+// taken is how many bytes of the blob are before the next one.
+func (s *source) taken() int64 { return s.blob.n - int64(s.Buffered()) }
 
 // blob remembers how reading ended, so that a failure of the source and
 // damage of what it holds stay two things.
 type blob struct {
 	r   io.Reader
+	n   int64 // bytes of the blob that were read, or are before r
 	err error
 }
 
 func (b *blob) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
+	b.n += int64(n)
 	if err != nil && err != io.EOF {
 		b.err = err
 	}

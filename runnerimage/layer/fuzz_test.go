@@ -3,6 +3,7 @@ package layer_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -15,7 +16,7 @@ import (
 	. "github.com/clipperregistry/runner/test/tarball"
 )
 
-// FuzzReader proves for any blob that both ways of reading agree, that the
+// FuzzReader proves for any blob that all ways of reading agree, that the
 // limits hold, and that every entry is what the package promises.
 func FuzzReader(f *testing.F) {
 	seeds := []Entry{
@@ -64,6 +65,13 @@ func checkBlob(t *testing.T, blob []byte) {
 	again, contentsAgain, errAgain := read(bytes.NewReader(blob), limits)
 	if (err == nil) != (errAgain == nil) || !reflect.DeepEqual(entries, again) || !reflect.DeepEqual(contents, contentsAgain) {
 		t.Fatalf("direct: %v, %v; ahead: %v, %v", entries, err, again, errAgain)
+	}
+	if !errors.Is(err, layer.ErrTooMany) { // which counts anew
+		limits = layer.Limits{Checkpoints: 1, ReadAhead: -1}
+		again, contentsAgain, _, errAgain := resumed(blob, limits, 100_000, func() bool { return true })
+		if (err == nil) != (errAgain == nil) || !reflect.DeepEqual(entries, again) || !reflect.DeepEqual(contents, contentsAgain) {
+			t.Fatalf("direct: %v, %v; resumed: %v, %v", entries, err, again, errAgain)
+		}
 	}
 	if len(entries) > 100 {
 		t.Fatalf("%d entries", len(entries))

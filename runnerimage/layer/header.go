@@ -23,8 +23,12 @@ const (
 	xattrPrefix = "SCHILY.xattr."
 )
 
-// newEntry is what a header asks for, or nil if it asks for nothing.
-func newEntry(h *tar.Header) (*Entry, error) {
+// FromHeader is the entry that a header asks for, or nil if it asks for
+// nothing: global headers, housekeeping of aufs, whatever would replace the
+// root. Readers make their entries with it, so that a header put together from
+// a published TOC gives the same Entry as the layer does, or an ErrEntry as
+// well. The Entry shares no memory with the header.
+func FromHeader(h *tar.Header) (*Entry, error) {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil, nil
 	}

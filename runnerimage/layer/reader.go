@@ -13,13 +13,15 @@
 // entry looks complete, as engines need neither padding nor end mark there:
 // the digest of the blob tells.
 //
+// Reading can be broken off anywhere and taken up again in another process: a
+// Reader tells its Position, and ResumeReader goes on there.
+//
 // Where the specification leaves a choice, the reader does as Docker's
 // overlay2 driver. See https://github.com/opencontainers/image-spec/blob/main/layer.md.
 package layer
 
 import (
 	"archive/tar"
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +53,11 @@ type Limits struct {
 	// for, in a goroutine beside the caller's; default 1 MiB. A negative value
 	// means none: decompression happens within Next and Read.
 	ReadAhead int
+	// Checkpoints is about how many bytes of a gzip blob lie between two places
+	// at which decompression can start again: what has to be fetched twice
+	// after an interruption. The places may take as much memory again as
+	// ReadAhead. Default is that there are none, and no Position at all.
+	Checkpoints int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -76,7 +83,8 @@ type Reader struct {
 	blob     *blob
 	inflate  io.ReadCloser // blob, decompressed
 	ahead    *ahead        // nil if nothing is read ahead
-	stream   io.Reader     // ahead or inflate; its errors are explained
+	trail    *trail        // nil if no Position is wanted
+	stream   io.Reader     // the one of these that is on top; its errors are explained
 	inflated atomic.Int64
 	tar      *tar.Reader
 
@@ -85,6 +93,8 @@ type Reader struct {
 	declared int64  // bytes of all files
 	last     string // name of the last entry, for errors
 	content  bool   // the last entry has content
+	left     int64  // bytes of it that were not read
+	direct   bool   // they lie in the tar stream one by one, with nothing else
 	buf      []byte // of WriteTo
 	err      error  // of Next or Read, for good
 }
@@ -92,20 +102,7 @@ type Reader struct {
 // NewReader reads the first bytes of r, which tell the compression. An empty
 // blob is a layer without entries, as for Docker. The Reader must be closed.
 func NewReader(r io.Reader, limits Limits) (*Reader, error) {
-	lr := &Reader{limits: limits.withDefaults()}
-	lr.blob = &blob{r: r}
-	inflate, err := decompress(bufio.NewReaderSize(lr.blob, 64<<10))
-	if err != nil {
-		return nil, fmt.Errorf("read layer: %w", lr.blob.blame(lr.blob.explain(err)))
-	}
-	lr.inflate = inflate
-	lr.stream = &explained{inflate, lr.blob, &lr.inflated}
-	if lr.limits.ReadAhead > 0 {
-		lr.ahead = readAhead(lr.stream, lr.limits.ReadAhead)
-		lr.stream = lr.ahead
-	}
-	lr.tar = tar.NewReader(onlyReader{lr.stream})
-	return lr, nil
+	return ResumeReader(r, Position{}, limits)
 }
 
 // Next goes to the next entry, which the caller may keep, and passes over
@@ -136,7 +133,7 @@ func (r *Reader) next() (*Entry, error) {
 		if r.entries++; r.entries > r.limits.Entries {
 			return nil, fmt.Errorf("%w: more than %d entries", ErrTooMany, r.limits.Entries)
 		}
-		e, err := newEntry(h)
+		e, err := FromHeader(h)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +147,8 @@ func (r *Reader) next() (*Entry, error) {
 			return nil, fmt.Errorf("%w: files of more than %d bytes", ErrTooMany, r.limits.Content)
 		}
 		r.declared += e.Size
-		r.last, r.content = e.Name, e.Type == Regular
+		r.last, r.content, r.left = e.Name, e.Type == Regular, e.Size
+		r.direct = r.trail != nil && isDirect(h, e)
 		return e, nil
 	}
 }
@@ -179,6 +177,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := r.tar.Read(p)
+	r.left -= int64(n)
 	if err != nil && err != io.EOF {
 		err = r.located(r.blame(malformed(err)))
 		r.err = err
@@ -195,7 +194,7 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	return io.CopyBuffer(onlyWriter{w}, onlyReader{r}, r.buf)
 }
 
-// Inflated is the number of decompressed bytes so far.
+// Inflated is the number of bytes that this Reader has decompressed.
 func (r *Reader) Inflated() int64 { return r.inflated.Load() }
 
 // Close ends the read-ahead and waits for it. A read of the blob that is

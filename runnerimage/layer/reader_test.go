@@ -500,12 +500,6 @@ func TestKeptEntriesAreSmall(t *testing.T) {
 	}
 	blob := Build(entries...)
 	entries = nil
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	before := heap()
 	kept, _, err := read(bytes.NewReader(blob), layer.Limits{})
 	if err != nil || len(kept) != 32 {
@@ -518,8 +512,17 @@ func TestKeptEntriesAreSmall(t *testing.T) {
 	runtime.KeepAlive(blob)
 }
 
+// heap is how many bytes are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // TestGoCorpus reads the archives of Go's own tests and compares with
-// archive/tar: the same content in the same order, or failure of both.
+// archive/tar: the same content in the same order, or failure of both. Resumed
+// everywhere, it is the same again.
 func TestGoCorpus(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -546,7 +549,17 @@ func TestGoCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, b)
+			compareResumed(t, b)
+			compareResumed(t, Gzip(b))
 		})
+	}
+}
+
+func compareResumed(t *testing.T, blob []byte) {
+	want, wantContents, wantErr := read(bytes.NewReader(blob), layer.Limits{})
+	got, contents, _, err := resumed(blob, layer.Limits{Checkpoints: 100, ReadAhead: -1}, 300, func() bool { return true })
+	if (err == nil) != (wantErr == nil) || !reflect.DeepEqual(got, want) || !reflect.DeepEqual(contents, wantContents) {
+		t.Errorf("resumed: %d entries and error %v, want %d and %v", len(got), err, len(want), wantErr)
 	}
 }
 
