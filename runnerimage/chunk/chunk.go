@@ -56,10 +56,12 @@ func ParseID(s string) (ID, error) {
 
 // Chunk is a piece of a content stream: its bytes from Offset to End.
 type Chunk struct {
-	ID      ID
 	Offset  int64
 	Content []byte
 }
+
+// ID is that of the chunk's content.
+func (c Chunk) ID() ID { return IDOf(c.Content) }
 
 // End is the offset behind the chunk's last byte.
 func (c Chunk) End() int64 { return c.Offset + int64(len(c.Content)) }

@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -43,6 +44,35 @@ type Cutter struct {
 // stream. The content is lent to emit until it returns.
 func NewCutter(emit func(Chunk) error) *Cutter {
 	return &Cutter{emit: emit, open: make([]byte, 0, maxFileChunk)}
+}
+
+// State is what a Cutter has taken in between two chunks: enough for another
+// one to go on with the same cuts. Its form is the runner's own and may change
+// from one version to the next.
+type State struct {
+	Offset int64  // of the open chunk in the stream
+	Open   []byte // the open chunk's content so far
+	Large  bool
+	Size   int64
+	Left   int64
+	CRC    uint32
+	Sum    uint64
+}
+
+// State returns a copy of the Cutter's state.
+func (c *Cutter) State() State {
+	return State{c.offset, bytes.Clone(c.open), c.large, c.size, c.left, c.crc, c.sum}
+}
+
+// ResumeCutter returns a Cutter that goes on where s was taken.
+func ResumeCutter(s State, emit func(Chunk) error) (*Cutter, error) {
+	if len(s.Open) > maxFileChunk || s.Offset < 0 || s.Left < 0 || s.Left > s.Size || s.Size > math.MaxInt64-s.Offset-int64(len(s.Open)) {
+		return nil, fmt.Errorf("cut content: no cutter was ever in this state")
+	}
+	c := NewCutter(emit)
+	c.open = append(c.open, s.Open...)
+	c.offset, c.large, c.size, c.left, c.crc, c.sum = s.Offset, s.Large, s.Size, s.Left, s.CRC, s.Sum
+	return c, nil
 }
 
 // File announces the next regular file and its size in bytes. The file before
@@ -179,7 +209,7 @@ func (c *Cutter) end(more []byte) error {
 	if len(content) == 0 {
 		return nil
 	}
-	if err := c.emit(Chunk{IDOf(content), c.offset, content}); err != nil {
+	if err := c.emit(Chunk{c.offset, content}); err != nil {
 		return c.fail(err)
 	}
 	c.offset += int64(len(content))

@@ -117,8 +117,8 @@ func check(t testing.TB, l files, chunks []chunk.Chunk) {
 		if c.Offset != int64(end) || !bytes.Equal(c.Content, stream[end:min(len(stream), int(c.End()))]) {
 			t.Fatalf("chunk %d, %d bytes at %d, does not go on at %d with what was written", i, len(c.Content), c.Offset, end)
 		}
-		if c.ID != sha256.Sum256(c.Content) {
-			t.Errorf("chunk %d has the ID %s", i, c.ID)
+		if c.ID() != sha256.Sum256(c.Content) {
+			t.Errorf("chunk %d has the ID %s", i, c.ID())
 		}
 		start := end
 		end = int(c.End())
@@ -150,7 +150,7 @@ func check(t testing.TB, l files, chunks []chunk.Chunk) {
 
 func ids(chunks []chunk.Chunk) (list []chunk.ID) {
 	for _, c := range chunks {
-		list = append(list, c.ID)
+		list = append(list, c.ID())
 	}
 	return list
 }
@@ -230,7 +230,8 @@ func TestFormat(t *testing.T) {
 	sum := sha256.New()
 	var sizes []int
 	for _, c := range chunks {
-		sum.Write(c.ID[:])
+		id := c.ID()
+		sum.Write(id[:])
 		sizes = append(sizes, len(c.Content))
 	}
 	if got, want := hex.EncodeToString(sum.Sum(nil)), "29e43a16b2268c45938f2c84dca5f2272c2c9867c5eb589b2bbe1e97193225a2"; got != want {
@@ -290,7 +291,7 @@ func TestLocality(t *testing.T) {
 	stored := map[chunk.ID]bool{}
 	chunks := cut(t, base, whole)
 	for _, c := range chunks {
-		stored[c.ID] = true
+		stored[c.ID()] = true
 	}
 	t.Logf("%d files, %d KiB, %d chunks", len(base), base.size()/kib, len(chunks))
 	if len(chunks) < 120 {
@@ -352,7 +353,7 @@ func TestLocality(t *testing.T) {
 		for range rounds {
 			now := 0
 			cutTo(t, tt.update(), whole, func(c chunk.Chunk) {
-				if !stored[c.ID] {
+				if !stored[c.ID()] {
 					now++
 					size += len(c.Content)
 				}
@@ -514,7 +515,7 @@ func BenchmarkCutter(b *testing.B) {
 
 func ExampleCutter() {
 	c := chunk.NewCutter(func(c chunk.Chunk) error {
-		fmt.Printf("%d to %d: %.8s\n", c.Offset, c.End(), c.ID)
+		fmt.Printf("%d to %d: %.8s\n", c.Offset, c.End(), c.ID())
 		return nil
 	})
 	for _, content := range []string{"hello, ", "world"} {
@@ -529,4 +530,57 @@ func ExampleCutter() {
 		fmt.Println(err)
 	}
 	// Output: 0 to 12: 09ca7e4e
+}
+
+// A Cutter that goes on from the state of another one, at any place, cuts as
+// if nothing had happened.
+func TestResumeCutter(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	var l files
+	for _, size := range []int{10, 3000, 60 << 10, 0, smallFile, 900 << 10, 5, 70 << 10, 40 << 10, 40 << 10, 1} {
+		l = append(l, text(r, size))
+	}
+	want := cut(t, l, whole)
+	for range 50 {
+		var got []chunk.Chunk
+		keep := func(c chunk.Chunk) error {
+			c.Content = bytes.Clone(c.Content)
+			got = append(got, c)
+			return nil
+		}
+		c := chunk.NewCutter(keep)
+		resume := func() {
+			state := c.State()
+			c.Close() // has nothing to do with the one that goes on
+			got = slices.DeleteFunc(got, func(c chunk.Chunk) bool { return c.Offset >= state.Offset })
+			var err error
+			if c, err = chunk.ResumeCutter(state, keep); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range l {
+			if err := c.File(int64(len(f))); err != nil {
+				t.Fatal(err)
+			}
+			for len(f) > 0 {
+				n := min(1+r.IntN(100<<10), len(f))
+				if _, err := c.Write(f[:n]); err != nil {
+					t.Fatal(err)
+				}
+				f = f[n:]
+				if r.IntN(4) == 0 {
+					resume()
+				}
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(ids(got), ids(want)) {
+			t.Fatalf("%d chunks after resuming, %d without, or others", len(got), len(want))
+		}
+	}
+	if _, err := chunk.ResumeCutter(chunk.State{Size: 1, Left: 2}, nil); err == nil {
+		t.Error("an impossible state is accepted")
+	}
 }
