@@ -6,13 +6,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // OwnDir is the directory below the root that is the sandbox's and its
-// caller's until World.Seal removes it.
+// caller's until World.Seal removes it. Mounts in it are gone then too, so
+// they are for whoever fills the root and not for its program; none may lie in
+// another.
 const OwnDir = ".clipper-runner"
 
 // hostDir is where the machine's own root stays mounted until World.Seal.
@@ -30,6 +33,7 @@ type World struct {
 
 	network Network
 	hosts   *os.File
+	own     []string // targets of the mounts in OwnDir
 }
 
 // enter makes the process's surroundings, on its locked thread.
@@ -44,7 +48,12 @@ func enter(o orders) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Payload: o.Payload, SingleID: o.SingleID, network: o.Network}
+	w := &World{Payload: o.Payload, SingleID: o.SingleID, network: o.Network, own: []string{"/" + hostDir}}
+	for _, m := range o.Mounts {
+		if target := filepath.Clean(m.Target); strings.HasPrefix(target, "/"+OwnDir+"/") {
+			w.own = append(w.own, target)
+		}
+	}
 	if w.hosts, err = os.OpenFile(filepath.Join(o.Home, "hosts"), os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
@@ -100,13 +109,15 @@ func (w *World) Seal() error {
 			return err
 		}
 	}
-	if err := unix.Unmount("/"+hostDir, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("let go of the machine's files: %w", err)
-	}
-	// This fails where anything were still mounted, so what comes after it
-	// never removes a file of the machine's.
-	if err := os.Remove("/" + hostDir); err != nil {
-		return fmt.Errorf("let go of the machine's files: %w", err)
+	for _, target := range w.own {
+		if err := unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return fmt.Errorf("let go of the machine's files: unmount %s: %w", target, err)
+		}
+		// This fails where anything were still mounted, so what comes after it
+		// never removes a file of the machine's.
+		if err := os.Remove(target); err != nil {
+			return fmt.Errorf("let go of the machine's files: %w", err)
+		}
 	}
 	return os.RemoveAll("/" + OwnDir)
 }

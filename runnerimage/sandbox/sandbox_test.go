@@ -117,13 +117,13 @@ var programs = map[string]func(w *World, args []string) error{
 			return err
 		}
 		os.Stdout.Write(data)
-		if err := w.Seal(); err != nil {
+		return seal(w)
+	},
+	"own": func(w *World, args []string) error { // something in OwnDir
+		if err := os.WriteFile(args[0], []byte("written\n"), 0o644); err != nil {
 			return err
 		}
-		if _, err := os.Stat("/" + OwnDir); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("/%s after Seal: %v", OwnDir, err)
-		}
-		return nil
+		return seal(w)
 	},
 	"chown": func(w *World, args []string) error { return os.Stdout.Chown(12345, -1) },
 	"litter": func(w *World, args []string) error { // what is not easy to remove
@@ -140,6 +140,21 @@ var programs = map[string]func(w *World, args []string) error{
 		}
 		return errors.Join(os.Chmod("/a/b", 0), os.Chmod("/a", 0o500))
 	},
+}
+
+// seal checks that nothing is left for the program to find.
+func seal(w *World) error {
+	if err := w.Seal(); err != nil {
+		return err
+	}
+	if _, err := os.Stat("/" + OwnDir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("/%s after Seal: %v", OwnDir, err)
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/" + OwnDir))
+	if err != nil || len(mounts) > 0 {
+		return fmt.Errorf("mounts after Seal: %v, %v", mounts, err)
+	}
+	return nil
 }
 
 // look checks what every sandbox has, from inside.
@@ -425,6 +440,22 @@ func TestHostFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, Spec{Payload: []byte("host " + dir[1:] + "/absolute")}).want(t, 0, "content\n")
+}
+
+// TestOwnMounts: what is mounted in OwnDir can be used until Seal, is not there
+// for the program, and stays on the machine.
+func TestOwnMounts(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/store/kept", "kept\n")
+	write(t, dir+"/file", "file\n")
+	run(t, Spec{Payload: []byte("own /.clipper-runner/store/new"), Mounts: []Mount{
+		{Source: dir + "/store", Target: "/.clipper-runner/store"}, {Source: dir + "/file", Target: "/.clipper-runner/deep/file"},
+	}}).want(t, 0, "")
+	for name, want := range map[string]string{"store/kept": "kept\n", "store/new": "written\n", "file": "file\n"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+		}
+	}
 }
 
 func TestRemovesEverything(t *testing.T) {

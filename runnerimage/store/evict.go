@@ -91,6 +91,13 @@ func (d *Dir) list(dir string, kind Kind) ([]Item, error) {
 	return items, nil
 }
 
+// Chunks says how many chunks a pack has, by its index: those that are known
+// to be damaged do not count.
+func (d *Dir) Chunks(pack Item) int {
+	_, entries := d.loadPack(pack.Name, pack.bad)
+	return len(entries)
+}
+
 func (d *Dir) itemPath(item Item) string {
 	switch item.Kind {
 	case Packs:

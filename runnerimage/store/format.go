@@ -57,7 +57,8 @@ import (
 // the header on. The mark keeps content apart from form: nobody who has bytes
 // stored can guess it, so none of them can pass for a record or a trailer.
 const (
-	formatVersion = 1
+	// FormatVersion is the version that this package reads and writes.
+	FormatVersion = 1
 
 	headerSize     = 24
 	recordSize     = 56 // without the stored bytes
@@ -105,7 +106,7 @@ type entry struct {
 func (e entry) end() int64 { return e.offset + recordSize + int64(e.stored) }
 
 func appendHeader(b []byte, m mark) []byte {
-	h := le.AppendUint32([]byte(packMagic), formatVersion)
+	h := le.AppendUint32([]byte(packMagic), FormatVersion)
 	return append(b, sealed(append(h, m[:]...))...)
 }
 
@@ -114,7 +115,7 @@ func readHeader(r io.ReaderAt) (m mark, err error) {
 	if _, err := r.ReadAt(b, 0); err != nil {
 		return m, readError(err)
 	}
-	if !unsealed(b) || string(b[:8]) != packMagic || le.Uint32(b[8:]) != formatVersion {
+	if !unsealed(b) || string(b[:8]) != packMagic || le.Uint32(b[8:]) != FormatVersion {
 		return m, corrupt("the header")
 	}
 	return mark(b[12:20]), nil
@@ -151,7 +152,7 @@ func appendIndex(b []byte, m mark, entries []entry, offset int64) []byte {
 		b = le.AppendUint32(b, e.content)
 	}
 	sum := crc(b[start:])
-	t := le.AppendUint32([]byte(trailerMagic), formatVersion)
+	t := le.AppendUint32([]byte(trailerMagic), FormatVersion)
 	t = append(t, m[:]...)
 	t = le.AppendUint64(t, uint64(offset))
 	t = le.AppendUint64(t, uint64(len(entries)))
@@ -168,7 +169,7 @@ func readIndex(r io.ReaderAt, size int64) (m mark, entries []entry, err error) {
 	if _, err := r.ReadAt(t[:], size-trailerSize); err != nil {
 		return m, nil, readError(err)
 	}
-	if !unsealed(t[:]) || string(t[:8]) != trailerMagic || le.Uint32(t[8:]) != formatVersion {
+	if !unsealed(t[:]) || string(t[:8]) != trailerMagic || le.Uint32(t[8:]) != FormatVersion {
 		return m, nil, corrupt("the trailer")
 	}
 	offset, count, room := le.Uint64(t[20:]), le.Uint64(t[28:]), uint64(size-trailerSize)
@@ -254,7 +255,7 @@ func readRecord(r io.ReaderAt, m mark, id ID, offset int64, stored uint32, buf [
 }
 
 func blobHead(name string, content []byte) []byte {
-	h := le.AppendUint32([]byte(blobMagic), formatVersion)
+	h := le.AppendUint32([]byte(blobMagic), FormatVersion)
 	h = le.AppendUint64(h, uint64(len(content)))
 	h = le.AppendUint32(h, crc32.Update(crc([]byte(name)), castagnoli, content))
 	return sealed(h)

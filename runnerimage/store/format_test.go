@@ -189,7 +189,7 @@ func verifyTwice(t *testing.T, d *Dir, damaged bool) {
 	decode := func(encoded []byte, _ int) ([]byte, error) { return content(chunks[string(encoded)]), nil }
 	for round := range 2 {
 		v, err := d.Verify(context.Background(), decode, func(Damage) {})
-		if err != nil || damaged != (v.Damaged > 0) {
+		if err != nil || damaged != (v.Damaged > 0) || v.Repaired != v.Damaged {
 			t.Fatalf("round %d: %+v, %v, want damage: %v", round, v, err, damaged)
 		}
 		damaged = false
@@ -406,6 +406,21 @@ func TestVerifyFindsWrongContent(t *testing.T) {
 	s := snapshot(t, d)
 	lacks(t, s, 1, 2)
 	has(t, s, 3)
+}
+
+func TestVerifyLeavesWhatIsInUse(t *testing.T) {
+	d := open(t, t.TempDir(), Options{})
+	item := commit(t, d, 1)
+	flip(t, d.itemPath(item), 0, 1)
+	s := snapshot(t, d)
+	has(t, s, 1)
+	for want := range 2 {
+		if v := verify(t, d, 1); v.Repaired != want {
+			t.Errorf("repaired %d, want %d", v.Repaired, want)
+		}
+		s.Close()
+	}
+	verify(t, d, 0)
 }
 
 func TestVerifyRemovesWhatIsLost(t *testing.T) {

@@ -332,18 +332,20 @@ const maxBad = 16 << 20
 
 func (d *Dir) badPath(name string) string { return d.join(packsDir, name+badExt) }
 
-func (d *Dir) noteBad(pack string, id ID) {
+func (d *Dir) noteBad(pack string, id ID) (noted bool) {
 	if d.readOnly {
-		return
+		return false
 	}
 	f, err := os.OpenFile(d.badPath(pack), os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return
+		return false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() < maxBad {
-		_, _ = f.WriteString(hex.EncodeToString(id[:]) + "\n")
+	if info, err := f.Stat(); err != nil || info.Size() >= maxBad {
+		return false
 	}
+	_, err = f.WriteString(hex.EncodeToString(id[:]) + "\n")
+	return err == nil
 }
 
 func (d *Dir) readBad(pack string) map[ID]bool {

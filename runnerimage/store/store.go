@@ -52,6 +52,10 @@ var (
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrNoSpace: the disk, a quota or Options.Max leaves no room.
 	ErrNoSpace = errors.New("no space in the store")
+	// ErrNoStore: the directory is missing or empty, and was not made a store.
+	ErrNoStore = errors.New("there is no store")
+	// ErrForeign: the directory is no store and has files of somebody's.
+	ErrForeign = errors.New("it is no store and not empty")
 	// ErrVersion: the directory is a store of another format.
 	ErrVersion = errors.New("the store has another format")
 	// ErrBusy: another process holds what was to be removed.
@@ -99,7 +103,8 @@ const (
 const versionText = "clipper-runner store 1\n"
 
 // Open opens the store in dir, and makes one there if dir is missing or
-// empty. A directory with anything else in it is refused.
+// empty; with Options.ReadOnly that is ErrNoStore. A directory with anything
+// else in it is refused with ErrForeign.
 //
 // A store that turns out to be unwritable later (a read-only volume, another
 // user's) can be read; each write says ErrReadOnly.
@@ -139,14 +144,13 @@ func (d *Dir) checkVersion() error {
 
 // found makes the layout. The version comes last: what has one is complete.
 func (d *Dir) found() error {
-	if d.readOnly {
-		return fmt.Errorf("there is none yet: %w", ErrReadOnly)
-	}
-	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return writeError(err)
+	if !d.readOnly {
+		if err := os.MkdirAll(d.path, 0o700); err != nil {
+			return writeError(err)
+		}
 	}
 	names, err := os.ReadDir(d.path)
-	if err != nil {
+	if err != nil && !(d.readOnly && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
 	for _, e := range names {
@@ -154,8 +158,11 @@ func (d *Dir) found() error {
 		case packsDir, blobsDir, tmpDir, lockName, versionName: // another founder's
 		case "lost+found", ".snapshot": // an empty volume's
 		default:
-			return fmt.Errorf("it is no store and not empty (%q): give an empty directory", e.Name())
+			return fmt.Errorf("%w (%q): give an empty directory", ErrForeign, e.Name())
 		}
+	}
+	if d.readOnly {
+		return ErrNoStore
 	}
 	// A volume's root is open to everyone. Where it is not ours to close, the
 	// directories within are.

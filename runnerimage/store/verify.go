@@ -16,6 +16,10 @@ type Damage struct {
 	Name  string // of the pack or blob
 	Chunk ID     // zero: it is not in one chunk
 	Err   error
+	// Repaired says that the next Verify does not find it. What is in use,
+	// cannot be read just now or may not be written stays; like everything
+	// that is damaged, it is served to nobody.
+	Repaired bool
 }
 
 // Verified counts what Verify has read.
@@ -23,6 +27,7 @@ type Verified struct {
 	Packs, Chunks, Blobs int
 	Bytes                int64 // stored ones
 	Damaged              int   // how many Damage there were
+	Repaired             int   // how many of them are repaired
 	// Dropped chunks were known to be damaged before: nobody is served them,
 	// and their space is free again once their pack is evicted.
 	Dropped int
@@ -64,9 +69,12 @@ type verifier struct {
 	buf    []byte
 }
 
-func (v *verifier) damaged(item Item, id ID, err error) {
+func (v *verifier) damaged(item Item, id ID, err error, repaired bool) {
 	v.sum.Damaged++
-	v.report(Damage{item.Kind, item.Name, id, err})
+	if repaired {
+		v.sum.Repaired++
+	}
+	v.report(Damage{item.Kind, item.Name, id, err, repaired})
 }
 
 func (v *verifier) pack(ctx context.Context, item Item) error {
@@ -81,28 +89,30 @@ func (v *verifier) pack(ctx context.Context, item Item) error {
 	if errors.Is(lock(f, syscall.LOCK_SH), ErrBusy) {
 		return nil // it is being removed
 	}
-	broken, err := v.chunks(ctx, f, item)
+	form, err := v.chunks(ctx, f, item)
 	f.Close()
-	if err != nil || !broken || v.d.readOnly {
+	if err != nil || form == nil {
 		return err
 	}
-	return v.d.repair(item)
+	repaired := false
+	if !v.d.readOnly {
+		repaired, err = v.d.repair(item)
+	}
+	v.damaged(item, ID{}, form, repaired)
+	return err
 }
 
-// chunks verifies one pack and says whether its form needs repair.
-func (v *verifier) chunks(ctx context.Context, f *os.File, item Item) (broken bool, err error) {
+// chunks verifies one pack and says what is wrong with its form.
+func (v *verifier) chunks(ctx context.Context, f *os.File, item Item) (form, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	m, entries, err := readIndex(f, info.Size())
-	if err != nil {
-		v.damaged(item, ID{}, err)
+	m, entries, form := readIndex(f, info.Size())
+	if form != nil {
 		m, entries, _, _ = walk(f, info.Size(), false)
-		broken = true
 	} else if head, err := readHeader(f); err != nil || head != m {
-		v.damaged(item, ID{}, corrupt("the header"))
-		broken = true
+		form = corrupt("the header")
 	}
 	v.sum.Packs++
 	bad := v.d.readBad(item.Name)
@@ -110,7 +120,7 @@ func (v *verifier) chunks(ctx context.Context, f *os.File, item Item) (broken bo
 	slices.SortFunc(entries, func(a, b entry) int { return int(a.offset - b.offset) })
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
-			return broken, err
+			return nil, err
 		}
 		if bad[e.id] {
 			v.sum.Dropped++
@@ -118,17 +128,14 @@ func (v *verifier) chunks(ctx context.Context, f *os.File, item Item) (broken bo
 		}
 		switch err := v.chunk(f, m, e); {
 		case errors.Is(err, ErrNotFound):
-			return false, nil // removed, by another host
+			return nil, nil // removed, by another host
 		case errors.Is(err, ErrCorrupt):
-			v.damaged(item, e.id, err)
-			if !errors.Is(err, errTransient) {
-				v.d.noteBad(item.Name, e.id)
-			}
+			v.damaged(item, e.id, err, !errors.Is(err, errTransient) && v.d.noteBad(item.Name, e.id))
 		case err != nil:
-			return broken, err
+			return nil, err
 		}
 	}
-	return broken, nil
+	return form, nil
 }
 
 func (v *verifier) chunk(f *os.File, m mark, e entry) error {
@@ -157,15 +164,19 @@ func (v *verifier) blob(ctx context.Context, item Item) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
+	case errors.Is(err, errTransient):
+		v.damaged(item, ID{}, err, false)
+		return nil
 	case errors.Is(err, ErrCorrupt):
-		v.damaged(item, ID{}, err)
-		if errors.Is(err, errTransient) {
+		kept := v.d.remove(item)
+		if errors.Is(kept, ErrNotFound) {
+			kept = nil
+		}
+		v.damaged(item, ID{}, err, kept == nil)
+		if errors.Is(kept, ErrReadOnly) {
 			return nil
 		}
-		if err := v.d.remove(item); !errors.Is(err, ErrReadOnly) && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		return nil
+		return kept
 	case err != nil:
 		return err
 	}
@@ -176,33 +187,36 @@ func (v *verifier) blob(ctx context.Context, item Item) error {
 
 // repair gives a pack its form back, or removes it if nothing is left of it.
 // One that is in use stays as it is: those who read it can.
-func (d *Dir) repair(item Item) error {
-	path := d.packPath(item.Name)
-	f, err := openExclusive(path)
+func (d *Dir) repair(item Item) (repaired bool, err error) {
+	f, err := openExclusive(d.packPath(item.Name))
 	switch {
-	case errors.Is(err, ErrBusy), errors.Is(err, ErrNotFound), errors.Is(err, ErrReadOnly):
-		return nil
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrReadOnly):
+		return false, nil
+	case errors.Is(err, ErrNotFound):
+		return true, nil
 	case err != nil:
-		return err
+		return false, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if m, _, err := readIndex(f, info.Size()); err == nil {
-		if _, err := f.WriteAt(appendHeader(nil, m), 0); err != nil {
-			return writeError(err)
+		_, err = f.WriteAt(appendHeader(nil, m), 0)
+		if err == nil {
+			err = f.Sync()
 		}
-		return writeError(f.Sync())
+		return err == nil, writeError(err)
 	}
 	entries, err := restore(f)
 	switch {
 	case err != nil:
-		return err
 	case len(entries) == 0:
 		f.Close()
-		return d.remove(item)
+		err = d.remove(item)
+	default:
+		err = writeError(f.Sync())
 	}
-	return writeError(f.Sync())
+	return err == nil, err
 }
