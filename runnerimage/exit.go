@@ -11,8 +11,10 @@ import (
 	"github.com/clipperregistry/runner/runnerimage/layer"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/pull"
 	"github.com/clipperregistry/runner/runnerimage/registry"
 	"github.com/clipperregistry/runner/runnerimage/rootfs"
+	"github.com/clipperregistry/runner/runnerimage/store"
 	"github.com/clipperregistry/runner/runnerimage/toc"
 )
 
@@ -21,7 +23,7 @@ import (
 const (
 	ExitInternal      = 80  // a defect of the runner, or of its machine
 	ExitDenied        = 81  // credentials refused; without any: missing or private
-	ExitNotFound      = 82  // no such image
+	ExitNotFound      = 82  // no such image, or not in the store where nobody may be asked
 	ExitNoPlatform    = 83  // the image has no build for this platform
 	ExitNoSpace       = 84  // the disk is full
 	ExitNetwork       = 85  // the registry cannot be reached
@@ -46,13 +48,18 @@ var exits = []struct {
 	{registry.ErrInsecure, ExitSettings},
 	{registry.ErrDenied, ExitDenied},
 	{registry.ErrNotFound, ExitNotFound},
+	{registry.ErrNotStored, ExitNotFound},
+	{pull.ErrNotStored, ExitNotFound},
 	{oci.ErrNoPlatform, ExitNoPlatform},
 	{rootfs.ErrNoSpace, ExitNoSpace},
+	{store.ErrNoSpace, ExitNoSpace},
 	{registry.ErrMismatch, ExitMismatch},
 	{registry.ErrUnreachable, ExitNetwork},
 	{registry.ErrTooLarge, ExitCannotRun},
 	{registry.ErrUnsupported, ExitCannotRun},
 	{rootfs.ErrReadOnly, ExitCannotRun},
+	{store.ErrVersion, ExitCannotRun},
+	{store.ErrReadOnly, ExitCannotRun},
 	{layer.ErrFormat, ExitCannotRun},
 	{layer.ErrEntry, ExitCannotRun},
 	{layer.ErrTooMany, ExitCannotRun},

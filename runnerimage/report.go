@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clipperregistry/runner/runnerimage/oci"
+	"github.com/clipperregistry/runner/runnerimage/pull"
 	"github.com/clipperregistry/runner/runnerimage/registry"
 	"github.com/clipperregistry/runner/runnerimage/rootfs"
 )
@@ -26,6 +27,9 @@ type Summary struct {
 	BytesPulled  int64 `json:"bytes_pulled"`
 	BytesReused  int64 `json:"bytes_reused"`
 	BytesWritten int64 `json:"bytes_written"`
+	// Claimed is how many layers were laid out from a published table of
+	// contents that nobody has held against the layer's archive.
+	Claimed int64 `json:"layers_by_toc_alone"`
 	// Milliseconds by phase: resolve, clear, unpack, and total.
 	Milliseconds map[Phase]int64 `json:"ms"`
 }
@@ -147,9 +151,9 @@ func (r *report) pulling(image *registry.Image, platform oci.Platform) {
 }
 
 // progress is one line on how far the layers are.
-func (r *report) progress(image *registry.Image, pulled registry.Stats, written rootfs.Stats) string {
+func (r *report) progress(image *registry.Image, pulled pull.Stats, written rootfs.Stats) string {
 	return fmt.Sprintf("pulled %s of %s, wrote %d entries, %s, in %s",
-		Size(pulled.Bytes), Size(layersSize(image.Manifest.Layers)), written.Entries, Size(written.Bytes),
+		Size(pulled.Fetched), Size(layersSize(image.Manifest.Layers)), written.Entries, Size(written.Bytes),
 		seconds(time.Since(r.start).Milliseconds()))
 }
 
@@ -161,9 +165,10 @@ func layersSize(layers []oci.Descriptor) (total int64) {
 }
 
 // ready ends the report.
-func (r *report) ready(image *registry.Image, pulled registry.Stats, written rootfs.Stats) {
+func (r *report) ready(image *registry.Image, pulled pull.Stats, written rootfs.Stats) {
 	s := &r.summary
-	s.Digest, s.Entries, s.BytesPulled, s.BytesWritten = image.Digest.String(), written.Entries, pulled.Bytes, written.Bytes
+	s.BytesReused, s.Claimed = pulled.Reused, pulled.Claimed
+	s.Digest, s.Entries, s.BytesPulled, s.BytesWritten = image.Digest.String(), written.Entries, pulled.Fetched, written.Bytes
 	s.Milliseconds[PhaseTotal] = time.Since(r.start).Milliseconds()
 	if r.format == LogJSON {
 		r.json(s)
@@ -172,6 +177,9 @@ func (r *report) ready(image *registry.Image, pulled registry.Stats, written roo
 	var phases []string
 	for _, p := range []Phase{PhaseResolve, PhaseClear, PhaseUnpack} {
 		phases = append(phases, fmt.Sprintf("%s %s", p, seconds(s.Milliseconds[p])))
+	}
+	if s.Claimed > 0 {
+		r.say("%d of %d layers come from their published tables of contents alone; %s=%s reads every layer whole", s.Claimed, len(image.Manifest.Layers), envTOC, TOCNever)
 	}
 	r.say("ready in %s: %d entries, %s pulled, %s reused, %s written (%s)",
 		seconds(s.Milliseconds[PhaseTotal]), s.Entries, Size(s.BytesPulled), Size(s.BytesReused), Size(s.BytesWritten),

@@ -9,26 +9,27 @@ import (
 	"testing"
 
 	"github.com/clipperregistry/runner/runnerimage/oci"
+	"github.com/clipperregistry/runner/runnerimage/pull"
 	"github.com/clipperregistry/runner/runnerimage/registry"
 	"github.com/clipperregistry/runner/runnerimage/rootfs"
 )
 
 func TestReady(t *testing.T) {
 	image := &registry.Image{Manifest: &oci.Manifest{Layers: []oci.Descriptor{{Size: 2_500_000}}}}
-	pulled, written := registry.Stats{Bytes: 2_500_123}, rootfs.Stats{Entries: 3, Bytes: 999}
+	pulled, written := pull.Stats{Fetched: 2_500_123, Reused: 7}, rootfs.Stats{Entries: 3, Bytes: 999}
 	for _, test := range []struct {
 		format LogFormat
 		check  func(line string) bool
 	}{
 		{LogQuiet, func(line string) bool { return line == "" }},
 		{LogText, func(line string) bool {
-			return strings.HasPrefix(line, "clipper-runner: ready in ") && strings.Contains(line, "3 entries, 2.5 MB pulled, 0 B reused, 999 B written")
+			return strings.HasPrefix(line, "clipper-runner: ready in ") && strings.Contains(line, "3 entries, 2.5 MB pulled, 7 B reused, 999 B written")
 		}},
 		{LogJSON, func(line string) bool {
 			var s Summary
 			err := json.Unmarshal([]byte(line), &s)
 			_, total := s.Milliseconds[PhaseTotal]
-			return err == nil && s.Message == "ready" && s.Entries == 3 && s.BytesPulled == 2_500_123 && s.BytesWritten == 999 && total
+			return err == nil && s.Message == "ready" && s.Entries == 3 && s.BytesPulled == 2_500_123 && s.BytesReused == 7 && s.BytesWritten == 999 && total
 		}},
 	} {
 		var log bytes.Buffer

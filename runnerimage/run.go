@@ -6,7 +6,10 @@
 // them:
 //
 //	reference ─▶ manifest ─▶ layers ─▶ entries ─▶ tree ─▶ rootfs ─▶ process
-//	   oci       registry    registry   layer     toc    rootfs    process
+//	   oci       registry    registry    pull     toc    rootfs    process
+//
+// Where a store is mounted, pull takes from it what earlier runs have left
+// there, and leaves in it what this one fetches.
 //
 // Promised: bytes that are not what their digest says never become part of a
 // tree that a program runs in; a run that was killed at any moment is taken up
@@ -31,9 +34,9 @@ import (
 	"time"
 
 	"github.com/clipperregistry/runner/runnerimage/credentials"
-	"github.com/clipperregistry/runner/runnerimage/layer"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/pull"
 	"github.com/clipperregistry/runner/runnerimage/registry"
 	"github.com/clipperregistry/runner/runnerimage/rootfs"
 	"github.com/clipperregistry/runner/runnerimage/state"
@@ -105,14 +108,20 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 		return before, fmt.Errorf("%w: without root rights the image cannot be written to %s; use %s=%d in place of --user, or leave no-new-privileges away", ErrCannotRun, cfg.Root, envUser, os.Getuid())
 	}
 	report := newReport(cfg)
-	client, keychain, err := newClient(cfg)
+	resolved := report.phase(PhaseResolve)
+	stock, err := openStock(ctx, cfg, report)
+	if err != nil {
+		return before, err
+	}
+	if stock != nil {
+		defer stock.Close()
+	}
+	client, keychain, err := newClient(cfg, shelf(stock))
 	if err != nil {
 		return before, err
 	}
 	defer client.Close()
-
-	resolved := report.phase(PhaseResolve)
-	image, err := resolve(ctx, cfg, client, keychain)
+	image, err := find(ctx, cfg, client, keychain, stock, report)
 	if err != nil {
 		return before, err
 	}
@@ -120,7 +129,7 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 	report.pulling(image, cfg.Settings.Platform)
 
 	root, err := rootfs.Open(cfg.Root, rootfs.Options{
-		Keep: []string{Home}, Bare: cfg.Bare, BareLinks: cfg.BareLinks, DeclaredVolumes: declaredVolumes(cfg, image),
+		Keep: cfg.keep(), Bare: cfg.Bare, BareLinks: cfg.BareLinks, DeclaredVolumes: declaredVolumes(cfg, image),
 		NoOwners: cfg.SingleID, Warn: report.warn,
 	})
 	if err != nil {
@@ -136,7 +145,10 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 	cleared()
 
 	unpacked := report.phase(PhaseUnpack)
-	stats, err := unpack(ctx, client, image, root, report)
+	puller := pull.New(client, image.Reference, pull.Options{
+		Stock: stock, Tables: cfg.Settings.TOC == TOCAuto, Offline: cfg.Settings.Pull == PullNever,
+	})
+	stats, err := unpack(ctx, puller, image, root, report)
 	if err != nil {
 		return layout, err
 	}
@@ -146,7 +158,7 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 	if err := layout.Save(cfg.statePath()); err != nil {
 		return layout, err
 	}
-	report.ready(image, client.Stats(), stats)
+	report.ready(image, puller.Stats(), stats)
 	return layout, nil
 }
 
@@ -170,8 +182,8 @@ func begin(cfg Config, root *rootfs.Root, image *registry.Image, before state.La
 	return layout, root.Clear(layout.Found)
 }
 
-// unpack brings every layer from the network into the root, several at once.
-func unpack(ctx context.Context, client *registry.Client, image *registry.Image, root *rootfs.Root, report *report) (rootfs.Stats, error) {
+// unpack brings every layer into the root, several at once.
+func unpack(ctx context.Context, puller *pull.Puller, image *registry.Image, root *rootfs.Root, report *report) (rootfs.Stats, error) {
 	layers := image.Manifest.Layers
 	tree := toc.NewTree(len(layers))
 	writer, err := root.NewWriter(ctx, tree)
@@ -179,13 +191,13 @@ func unpack(ctx context.Context, client *registry.Client, image *registry.Image,
 		return rootfs.Stats{}, err
 	}
 	defer writer.Close()
-	defer report.watch(func() string { return report.progress(image, client.Stats(), writer.Stats()) })()
+	defer report.watch(func() string { return report.progress(image, puller.Stats(), writer.Stats()) })()
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(layersAtOnce)
 	for rank, desc := range layers {
 		group.Go(func() error {
-			if err := unpackLayer(ctx, client, image, desc, writer, rank); err != nil {
+			if err := unpackLayer(ctx, puller, desc, writer, rank); err != nil {
 				return fmt.Errorf("layer %s: %w", desc.Digest, err)
 			}
 			return nil
@@ -200,14 +212,9 @@ func unpack(ctx context.Context, client *registry.Client, image *registry.Image,
 	return writer.Stats(), nil
 }
 
-// unpackLayer streams one layer: network, inflate, tar, files.
-func unpackLayer(ctx context.Context, client *registry.Client, image *registry.Image, desc oci.Descriptor, writer *rootfs.Writer, rank int) error {
-	blob, err := client.Blob(ctx, image.Reference, desc)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	entries, err := layer.NewReader(blob, layer.Limits{})
+// unpackLayer streams one layer: from the store or the network, to files.
+func unpackLayer(ctx context.Context, puller *pull.Puller, desc oci.Descriptor, writer *rootfs.Writer, rank int) error {
+	entries, err := puller.Layer(ctx, desc)
 	if err != nil {
 		return err
 	}
@@ -216,8 +223,7 @@ func unpackLayer(ctx context.Context, client *registry.Client, image *registry.I
 	if errors.Is(err, toc.ErrEntry) {
 		// Wrong bytes may look like a layer that makes no tree. The digest
 		// tells, once the blob was read to its end.
-		entries.Close() // it reads ahead
-		if _, wrong := io.Copy(io.Discard, blob); wrong != nil {
+		if wrong := entries.Drain(); wrong != nil {
 			return wrong
 		}
 	}
@@ -251,8 +257,9 @@ func plan(cfg Config, layout state.Layout, laidOut bool) (*process.Plan, error) 
 	})
 }
 
-// newClient makes the client of registries that the settings describe.
-func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
+// newClient makes the client of registries that the settings describe, with
+// the documents of shelf at hand.
+func newClient(cfg Config, shelf registry.Shelf) (*registry.Client, *credentials.Keychain, error) {
 	s := cfg.Settings
 	value := s.Credentials
 	if s.CredentialsFile != "" {
@@ -279,28 +286,18 @@ func newClient(cfg Config) (*registry.Client, *credentials.Keychain, error) {
 		return nil, nil, err
 	}
 	return registry.New(registry.Options{
-		Keychain: keychain, Mirrors: s.Mirrors, Insecure: s.Insecure, Roots: roots, UserAgent: cfg.UserAgent,
+		Keychain: keychain, Mirrors: s.Mirrors, Insecure: s.Insecure, Roots: roots, UserAgent: cfg.UserAgent, Shelf: shelf,
 	}), keychain, nil
 }
 
 // Resolve asks for the image that the settings name, and pulls nothing of it.
 func Resolve(ctx context.Context, cfg Config) (*registry.Image, error) {
-	client, keychain, err := newClient(cfg)
+	client, keychain, err := newClient(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	return resolve(ctx, cfg, client, keychain)
-}
-
-// resolve asks for the image. Where it is refused, the error says which
-// identities were looked for in vain.
-func resolve(ctx context.Context, cfg Config, client *registry.Client, keychain *credentials.Keychain) (*registry.Image, error) {
-	image, err := client.Resolve(ctx, cfg.Settings.Image, cfg.Settings.Platform)
-	if notes := keychain.Notes(); errors.Is(err, registry.ErrDenied) && len(notes) > 0 {
-		err = fmt.Errorf("%w (%s)", err, strings.Join(notes, "; "))
-	}
-	return image, err
 }
 
 // workDir is the directory that somebody wished, "" for the image's.
@@ -309,6 +306,15 @@ func (cfg Config) workDir() string {
 		return cfg.Dir // docker run --workdir
 	}
 	return cfg.Settings.WorkDir
+}
+
+// keep is what the image's tree never touches: the runner's own directory, and
+// the store wherever it is.
+func (cfg Config) keep() []string {
+	if cfg.Settings.Store == "" {
+		return []string{Home}
+	}
+	return []string{Home, strings.TrimPrefix(cfg.Settings.Store, "/")}
 }
 
 // declaredVolumes are the image's volumes where the mount table does not say

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,6 +22,31 @@ const (
 	LogText  LogFormat = "text"
 	LogJSON  LogFormat = "json"
 	LogQuiet LogFormat = "quiet"
+)
+
+// PullPolicy says when the registry is asked.
+type PullPolicy string
+
+const (
+	// PullAlways asks for the manifest once per container, with the
+	// credentials of this run, so that a shared store hands nobody an image
+	// that he may not pull. Where the registry is out of reach, what is stored
+	// is taken, with a warning.
+	PullAlways PullPolicy = "always"
+	// PullIfNotPresent asks only for what is not stored.
+	PullIfNotPresent PullPolicy = "if-not-present"
+	// PullNever asks nobody.
+	PullNever PullPolicy = "never"
+)
+
+// TOCPolicy says whether a published table of contents is believed.
+type TOCPolicy string
+
+const (
+	// TOCAuto starts from a layer's published table where that saves bytes.
+	TOCAuto TOCPolicy = "auto"
+	// TOCNever reads every layer whole.
+	TOCNever TOCPolicy = "never"
 )
 
 // Settings is everything a person may set, parsed and checked.
@@ -47,6 +73,16 @@ type Settings struct {
 	CapDrop []string
 	// Init says whether the runner stays as PID 1.
 	Init process.InitMode
+
+	// Pull says when the registry is asked, TOC whether published tables of
+	// contents are believed.
+	Pull PullPolicy
+	TOC  TOCPolicy
+	// Store is the directory that keeps content between runs; when empty, the
+	// volume at StorePath, if there is one. StoreMax is how many bytes it may
+	// take, 0 for no limit.
+	Store    string
+	StoreMax int64
 
 	// Mirrors are asked before the image's own registry.
 	Mirrors []registry.Mirror
@@ -78,6 +114,10 @@ const (
 	envWorkDir             = "CLIPPER_WORKDIR"
 	envCapDrop             = "CLIPPER_CAP_DROP"
 	envInit                = "CLIPPER_INIT"
+	envPull                = "CLIPPER_PULL_POLICY"
+	envTOC                 = "CLIPPER_TOC"
+	envStore               = "CLIPPER_STORE"
+	envStoreMax            = "CLIPPER_STORE_MAX"
 	envMirrors             = "CLIPPER_MIRRORS"
 	envInsecure            = "CLIPPER_INSECURE_REGISTRIES"
 	envCACerts             = "CLIPPER_CA_CERTS"
@@ -120,10 +160,29 @@ func list(field func(*Settings) *[]string) func(*Settings, string) error {
 	}
 }
 
+// choice makes the parser of a setting that takes one of a few words.
+func choice[T ~string](field func(*Settings) *T, words ...T) func(*Settings, string) error {
+	return func(s *Settings, value string) error {
+		if !slices.Contains(words, T(value)) {
+			return fmt.Errorf("%q is none of %s", value, join(words))
+		}
+		*field(s) = T(value)
+		return nil
+	}
+}
+
+func join[T ~string](words []T) string {
+	all := make([]string, len(words))
+	for i, word := range words {
+		all[i] = string(word)
+	}
+	return strings.Join(all, ", ")
+}
+
 // settings is the table, the log's form first: it decides how a mistake in
 // the others is told.
 var settings = []setting{
-	{envLog, parseLog},
+	{envLog, choice(func(s *Settings) *LogFormat { return &s.Log }, LogText, LogJSON, LogQuiet)},
 	{envImage, parseImage},
 	{envCredentials, text(func(s *Settings) *string { return &s.Credentials })},
 	{envCredentialsFile, text(func(s *Settings) *string { return &s.CredentialsFile })},
@@ -134,6 +193,10 @@ var settings = []setting{
 	{envWorkDir, text(func(s *Settings) *string { return &s.WorkDir })},
 	{envCapDrop, list(func(s *Settings) *[]string { return &s.CapDrop })},
 	{envInit, parseInit},
+	{envPull, choice(func(s *Settings) *PullPolicy { return &s.Pull }, PullAlways, PullIfNotPresent, PullNever)},
+	{envTOC, choice(func(s *Settings) *TOCPolicy { return &s.TOC }, TOCAuto, TOCNever)},
+	{envStore, parseStore},
+	{envStoreMax, parseStoreMax},
 	{envMirrors, parseMirrors},
 	{envInsecure, list(func(s *Settings) *[]string { return &s.Insecure })},
 	{envCACerts, text(func(s *Settings) *string { return &s.CACerts })},
@@ -145,7 +208,7 @@ var settings = []setting{
 // secret; what could be read until then is returned with it, so that the
 // error can be told in the form that was asked for.
 func ParseSettings(environ []string, file io.Reader) (Settings, error) {
-	s := Settings{Platform: oci.HostPlatform(""), Log: LogText}
+	s := Settings{Platform: oci.HostPlatform(""), Log: LogText, Pull: PullAlways, TOC: TOCAuto}
 	values, err := readFile(file)
 	if err != nil {
 		return s, err
@@ -237,11 +300,16 @@ func parseMirrors(s *Settings, value string) (err error) {
 	return err
 }
 
-func parseLog(s *Settings, value string) error {
-	switch format := LogFormat(value); format {
-	case LogText, LogJSON, LogQuiet:
-		s.Log = format
-		return nil
+// parseStore wants an absolute path: the runner's own directory is nobody's.
+func parseStore(s *Settings, value string) error {
+	if !filepath.IsAbs(value) {
+		return fmt.Errorf("%q is not an absolute path", value)
 	}
-	return fmt.Errorf("%q is none of text, json, quiet", value)
+	s.Store = filepath.Clean(value)
+	return nil
+}
+
+func parseStoreMax(s *Settings, value string) (err error) {
+	s.StoreMax, err = ParseSize(value)
+	return err
 }

@@ -13,6 +13,11 @@ What it pulls
                                 a docker config.json, or - for none
   CLIPPER_CREDENTIALS_FILE      the same, from a file
   CLIPPER_CREDENTIALS_REGISTRY  the only host they are sent to; default: the image's
+  CLIPPER_PULL_POLICY           always, if-not-present, never: ask the registry
+  CLIPPER_TOC                   auto, never: start from a published table of contents
+  CLIPPER_STORE                 directory that keeps content between runs; default:
+                                the volume at /.clipper-runner/store
+  CLIPPER_STORE_MAX             how much it may take, as in 10GiB; default: no limit
   CLIPPER_MIRRORS               registry mirrors: mirror.example, host=mirror.example/prefix
   CLIPPER_INSECURE_REGISTRIES   registries that may be asked over plain HTTP
   CLIPPER_CA_CERTS              file or directory with further CA certificates

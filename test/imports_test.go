@@ -67,6 +67,17 @@ var walls = []wall{
 		because: "bytes in, bytes out: whoever publishes, fetches or verifies cuts and decodes alike, wherever chunks are kept"},
 	{room: "runnerimage/store", links: append([]string{"github.com/klauspost/compress/..."}, append(registries, network...)...),
 		because: "it keeps bytes under names: how a chunk is encoded and what a TOC says is not its business, so that nothing it reads from a shared disk is ever interpreted"},
+	{room: "runnerimage/stock", rooms: []string{"runnerimage/chunk", "runnerimage/oci", "runnerimage/store"}, imports: []string{"os/..."}, links: []string{"net/http/..."},
+		because: "it gives the store's blobs their names and chunks their encoding, and asks nobody"},
+	{room: "runnerimage/published", rooms: []string{"runnerimage/chunk", "runnerimage/layer", "runnerimage/oci", "runnerimage/toc"}, imports: inOut,
+		because: "what a publisher says is hostile input: the code that reads it gets bytes from its caller and can neither write nor call out"},
+	{room: "runnerimage/pull", rooms: []string{
+		"runnerimage/chunk", "runnerimage/layer", "runnerimage/oci", "runnerimage/published", "runnerimage/registry", "runnerimage/stock", "runnerimage/toc"},
+		imports: []string{"net/...", "os/...", "io/fs"},
+		because: "it decides from where a layer comes, and leaves each source to its own room"},
+	{room: "runnerimage/publish", rooms: []string{
+		"runnerimage/credentials", "runnerimage/layer", "runnerimage/oci", "runnerimage/published", "runnerimage/registry", "runnerimage/toc"},
+		because: "it makes images for runners on a developer's machine and is in no binary that runs in a container"},
 	{room: "runnerimage/rootfs", rooms: []string{"runnerimage/layer", "runnerimage/toc"}, links: registries,
 		because: "it writes a tree wherever the bytes come from; a network fault is not its story"},
 	{room: "runnerimage/process", links: registries,
@@ -80,8 +91,8 @@ var walls = []wall{
 	{room: "runnerimage/sandbox", links: registries,
 		because: "it gives a program namespaces; the image in them is the runner's business"},
 	{room: "runnerimage", rooms: []string{
-		"runnerimage/credentials", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
-		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/state", "runnerimage/toc"},
+		"runnerimage/credentials", "runnerimage/layer", "runnerimage/oci", "runnerimage/process", "runnerimage/pull",
+		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/state", "runnerimage/stock", "runnerimage/store", "runnerimage/toc"},
 		because: "the pipeline: the parent imports its stations and tells their order; image, applet and sandbox are no stations"},
 
 	{room: "cmd/runner", rooms: []string{"runnerimage", "runnerimage/process"}, links: heavy,
@@ -92,7 +103,8 @@ var walls = []wall{
 		because: "it parses flags and calls the builder"},
 	{room: "cmd/clipper-runner", rooms: []string{
 		"runnerimage", "runnerimage/credentials", "runnerimage/image", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
-		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/sandbox", "runnerimage/state", "runnerimage/toc"},
+		"runnerimage/chunk", "runnerimage/publish", "runnerimage/registry", "runnerimage/rootfs", "runnerimage/sandbox", "runnerimage/state",
+		"runnerimage/stock", "runnerimage/store", "runnerimage/toc"},
 		because: "the command line for people is the only place in which every room meets"},
 }
 

@@ -35,6 +35,7 @@ type pulled struct {
 	layer   string // of the largest
 	size    int64  // of that
 	total   int64  // of all blobs
+	layers  int64  // of all layers
 	snapped []treediff.Node
 }
 
@@ -64,6 +65,7 @@ func push(t *testing.T, repository string, img stack.Image) pulled {
 	p.config, p.total = manifest.Config.Digest.String(), manifest.Config.Size
 	for _, desc := range manifest.Layers {
 		p.total += desc.Size
+		p.layers += desc.Size
 		if desc.Size > p.size {
 			p.layer, p.size = desc.Digest.String(), desc.Size
 		}
