@@ -31,7 +31,7 @@ import (
 
 type doctorCommand struct {
 	pullFlags
-	rootFlag
+	storeFlag
 	Image string `arg:"" optional:"" help:"Image whose registry to try with these credentials."`
 }
 
@@ -67,12 +67,17 @@ func (c *doctorCommand) Run(exit *int) error {
 	if err != nil {
 		return err
 	}
+	store, err := c.path()
+	if err != nil {
+		return err
+	}
 	for _, check := range []func() []finding{
 		checkKernel,
 		checkOpenat2,
 		func() []finding { return checkPrivileges("/proc/self/status", os.Geteuid()) },
 		func() []finding { return checkMounts("/proc/self/mountinfo", inContainer()) },
 		func() []finding { return checkSpace(dir) },
+		func() []finding { return checkStore(store) },
 		checkUsers,
 		func() []finding { return checkSandbox(ctx, dir) },
 		func() []finding { return c.checkRegistry(ctx) },

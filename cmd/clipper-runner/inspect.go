@@ -67,10 +67,7 @@ func (c *inspectCommand) Run(*int) error {
 	}
 	told := inspect(image)
 	if c.JSON {
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		return out.Encode(told)
+		return printJSON(told)
 	}
 	return told.print(os.Stdout)
 }

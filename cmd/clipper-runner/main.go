@@ -4,11 +4,18 @@
 //	run IMAGE [CMD…]    runs an image without a container engine
 //	    -e, --env NAME[=VALUE]   -v, --volume SRC:DST[:ro]   -w, --workdir DIR
 //	    -u, --user USER   --entrypoint PROGRAM   --hostname NAME
-//	    --network host|none   --root DIR
+//	    --network host|none   --store DIR|none   --root DIR
 //	inspect IMAGE       tells what an image is without pulling its layers
 //	    --json
+//	store ls            lists the images whose content the store keeps
+//	store verify        reads the whole store and drops what is damaged
+//	store prune         removes what was not used for longest
+//	    --max SIZE   --all
+//	    of all three: --store DIR   --root DIR   --json
+//	publish SRC DST     copies an image in the form that updates best
+//	    --from PREVIOUS   --json
 //	doctor [IMAGE]      checks this machine or container
-//	    --root DIR
+//	    --store DIR   --root DIR
 //	version
 //
 // All that talk to a registry take --platform and --credentials-file. Those
@@ -18,7 +25,12 @@
 // (DOCKER_CONFIG, else ~/.docker/config.json, its helpers included) and then
 // what the runner image would find by itself. XDG_CACHE_HOME, else ~/.cache,
 // holds what `run` needs on disk; put it, or --root, on a fast file system.
-// SSL_CERT_FILE names the CA certificates of the machine.
+// There the store is too, at most 10 GiB unless CLIPPER_STORE_MAX says
+// otherwise; in a container with a volume at /.clipper-runner/store it is that.
+// SSL_CERT_FILE names the CA certificates of the machine. For publish,
+// DOCKER_HOST says where the engine of docker-daemon:IMAGE listens, and TMPDIR
+// is where layers wait to be sent; CLIPPER_CREDENTIALS are DST's, and other
+// registries get those of docker login.
 package main
 
 import (
@@ -60,6 +72,8 @@ func main() {
 type commands struct {
 	Run     runCommand     `cmd:"" help:"Run an image without a container engine: run debian:12 cat /etc/os-release"`
 	Inspect inspectCommand `cmd:"" help:"Tell what an image is, without pulling its layers: inspect --json nginx"`
+	Store   storeCommand   `cmd:"" help:"Look at what is kept for the next run, check it, remove it: store ls"`
+	Publish publishCommand `cmd:"" help:"Copy an image in the form that updates best: publish docker-daemon:app ghcr.io/me/app:2"`
 	Doctor  doctorCommand  `cmd:"" help:"Check this machine or container, and an image's registry: doctor ghcr.io/me/app"`
 	Version versionCommand `cmd:"" help:"Print the version: version"`
 }

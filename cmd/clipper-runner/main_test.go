@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
+	gotarball "github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -71,6 +72,8 @@ func TestScripts(t *testing.T) {
 		t.Fatal("these tests make sandboxes as root and become other users, which takes root")
 	}
 	open, private := serve(t)
+	commands := map[string]func(*testscript.TestScript, bool, []string){"unprivileged": unprivileged}
+	maps.Copy(commands, storeCommands)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -82,7 +85,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SHARED", shared)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"unprivileged": unprivileged},
+		Cmds: commands,
 	})
 }
 
@@ -137,7 +140,11 @@ func serve(t *testing.T) (open, private string) {
 // a config of many words) and many (an index of box and another platform).
 func pushImages(t *testing.T, host string) {
 	t.Helper()
-	layer := static.NewLayer(tarball.Gzip(tarball.Build(boxEntries(t)...)), types.OCILayer)
+	blob := tarball.Gzip(tarball.Build(boxEntries(t)...))
+	layer, err := gotarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(blob)), nil }, gotarball.WithMediaType(types.OCILayer))
+	if err != nil {
+		t.Fatal(err)
+	}
 	box := imageOf(t, layer, v1.Config{Env: []string{"PATH=/bin", "FROM=image"}, Cmd: []string{"sh", "-c", "echo from cmd"}})
 	push(t, host+"/box", box)
 	push(t, host+"/user", imageOf(t, layer, v1.Config{

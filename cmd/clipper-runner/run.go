@@ -29,6 +29,7 @@ type runCommand struct {
 	Hostname   string   `placeholder:"NAME" help:"Host name; default: this machine's."`
 	Network    string   `enum:"host,none" default:"host" placeholder:"host|none" help:"This machine's network (host), or none once the image is pulled."`
 	Log        string   `placeholder:"FORMAT" help:"Reports on standard error: text, json or quiet."`
+	Store      string   `placeholder:"DIR|none" help:"What keeps content for the next run; default: CLIPPER_STORE, else store below --root."`
 	rootFlag
 
 	Image string   `arg:"" help:"Image to run."`
@@ -36,7 +37,7 @@ type runCommand struct {
 }
 
 type rootFlag struct {
-	Root string `placeholder:"DIR" type:"path" help:"Where root directories and named volumes are; default: clipper-runner in the user's cache."`
+	Root string `placeholder:"DIR" type:"path" help:"Where root directories, named volumes and the store are; default: clipper-runner in the user's cache."`
 }
 
 // job is what the process inside the sandbox is told.
@@ -71,6 +72,10 @@ func (c *runCommand) Run(exit *int) error {
 	if err != nil {
 		return err
 	}
+	storage, err := c.mountStore(&s)
+	if err != nil {
+		return err
+	}
 	payload, err := json.Marshal(job{Settings: s, Environ: c.environ(), Args: c.args(), Log: parsed.Log})
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func (c *runCommand) Run(exit *int) error {
 	signal.Notify(signals, sandbox.Signals()...)
 	*exit, err = sandbox.Run(context.Background(), sandbox.Spec{
 		Dir: filepath.Join(root, "run"), Hostname: c.Hostname, Network: sandbox.Network(c.Network),
-		Mounts: mounts, Payload: payload, Env: proxies(os.Environ()),
+		Mounts: append(mounts, storage...), Payload: payload, Env: proxies(os.Environ()),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
 	})
 	return err
@@ -219,6 +224,27 @@ func locate(root, source string) (string, error) {
 		return "", fmt.Errorf("%w; create it first", err)
 	}
 	return path, nil
+}
+
+// mountStore shows the store to the layout of the image. The image's program
+// does not see it: the sandbox takes what lies in its own directory away.
+func (c *runCommand) mountStore(s *settings) ([]sandbox.Mount, error) {
+	if c.Store == "none" {
+		s.unset("CLIPPER_STORE")
+		return nil, nil
+	}
+	path, err := storePath(c.Store, c.rootFlag)
+	if err == nil {
+		err = os.MkdirAll(path, 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: the store: %w; give --store DIR, or --store none", runnerimage.ErrSettings, err)
+	}
+	s.set("CLIPPER_STORE", runnerimage.StorePath)
+	if s.get("CLIPPER_STORE_MAX") == "" {
+		s.set("CLIPPER_STORE_MAX", storeMax)
+	}
+	return []sandbox.Mount{{Source: path, Target: runnerimage.StorePath}}, nil
 }
 
 // proxies are the variables by which registries are reached.
