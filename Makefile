@@ -36,7 +36,7 @@ test: image
 
 soak: image
 	test/setup/install.sh
-	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -args -stacks 1000 -seed 0 -kills 200 -long
+	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -args -stacks 1000 -seed 0 -kills 200 -storekills 1000 -long
 
 bench: image
 	test/setup/install.sh

@@ -10,6 +10,7 @@
 //	-stacks N   random layer stacks to compare (default 100)
 //	-seed N     the first stack's seed (default 1; 0: random, printed)
 //	-kills N    moments at which a layout is killed (default 12)
+//	-storekills N  moments at which a runner with a store is killed (default 100)
 //	-long       what takes minutes too
 package e2e
 

@@ -230,3 +230,10 @@ func (c *Container) Wait(t testing.TB) string {
 	t.Helper()
 	return c.Do(t, "wait")
 }
+
+// Kill is docker kill for a container that may have ended already.
+func (c *Container) Kill(t testing.TB) {
+	t.Helper()
+	// Whether it was in time is seen by the exit code.
+	_ = c.engine.command(t.Context(), "kill", c.Name).Run()
+}
