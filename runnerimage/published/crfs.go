@@ -15,7 +15,7 @@ import (
 const (
 	maxPacked = 64 << 20  // bytes, compressed
 	maxJSON   = 512 << 20 // bytes
-	maxValue  = 8 << 20   // bytes of one entry; archive/tar takes 1 MiB of extended header
+	maxValue  = 2 << 20   // bytes of one entry; archive/tar takes 1 MiB of extended header
 )
 
 // crfsEntry is an entry of the TOC that CRFS invented and that zstd:chunked
