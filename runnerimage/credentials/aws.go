@@ -33,7 +33,7 @@ type awsIdentity struct {
 
 const (
 	sourceStatic      = "AWS_ACCESS_KEY_ID"
-	sourceWebIdentity = "web identity (AWS_WEB_IDENTITY_TOKEN_FILE)"
+	sourceWebIdentity = "web identity"
 	sourceContainer   = "ECS task role"
 	sourceEC2         = "EC2 instance role"
 
@@ -222,7 +222,7 @@ func parseKeys(answer []byte) (awsKeys, error) {
 func (a *awsIdentity) webIdentityKeys(ctx context.Context, reg ecrHost) (awsKeys, error) {
 	token, err := a.readFile(a.env("AWS_WEB_IDENTITY_TOKEN_FILE"))
 	if err != nil {
-		return awsKeys{}, err
+		return awsKeys{}, fmt.Errorf("AWS_WEB_IDENTITY_TOKEN_FILE: %w", err)
 	}
 	a.keychain.keepSecret(token)
 	region := a.env("AWS_REGION")
@@ -321,6 +321,8 @@ func (r *refusal) Error() string {
 	return s
 }
 
+func (r *refusal) Is(target error) bool { return target == ErrRefused }
+
 func (r *refusal) temporary() bool {
 	return r.status >= 500 || r.status == http.StatusTooManyRequests || strings.Contains(r.code, "Throttl")
 }
@@ -388,13 +390,13 @@ func parseRefusal(status int, answer []byte, redact func(string) string) *refusa
 	} else {
 		r.code, r.message = element(answer, "Code"), element(answer, "Message")
 	}
-	r.code, r.message = printable(redact(r.code), 60), printable(redact(r.message), 300)
+	r.code, r.message = Printable(redact(r.code), 60), Printable(redact(r.message), 300)
 	return r
 }
 
-// printable makes a stranger's text fit for a log: one line, bounded, no
+// Printable makes a stranger's text fit for a log: one line, bounded, no
 // control characters.
-func printable(s string, most int) string {
+func Printable(s string, most int) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == '\ufffd' {

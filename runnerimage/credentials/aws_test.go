@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -236,7 +237,7 @@ func TestAmbientECR(t *testing.T) {
 		{"wrong static keys", map[string]string{"AWS_ACCESS_KEY_ID": keyID, "AWS_SECRET_ACCESS_KEY": "wrong-s3cr3t", "AWS_SESSION_TOKEN": keyToken}, "InvalidSignatureException"},
 
 		{"web identity", web, ""},
-		{"web identity: no file", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "x"}, "web identity (AWS_WEB_IDENTITY_TOKEN_FILE): open none: file does not exist"},
+		{"web identity: no file", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "x"}, "web identity: AWS_WEB_IDENTITY_TOKEN_FILE: open none: file does not exist"},
 		{"web identity: huge file", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/big", "AWS_ROLE_ARN": "x"}, "too large"},
 		{"web identity: refused", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/oidc", "AWS_ROLE_ARN": "other"}, "sts:AssumeRoleWithWebIdentity: status 400 ValidationError"},
 
@@ -543,4 +544,28 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("a message not fit for a log: %q", text)
 		}
 	})
+}
+
+func TestECRLogin(t *testing.T) {
+	fake := newFakeAWS(t)
+	fake.session = ""
+	env := map[string]string{"AWS_ACCESS_KEY_ID": keyID, "AWS_SECRET_ACCESS_KEY": keySecret, "AWS_ENDPOINT_URL": fake.URL}
+	var masked []string
+	s := Settings{Env: func(name string) string { return env[name] }, Mask: func(secret string) { masked = append(masked, secret) }}
+	login, err := ECRLogin(t.Context(), s, strings.ToUpper(ecrRegistry))
+	if err != nil || login != (authn.AuthConfig{Username: "AWS", Password: password}) {
+		t.Errorf("%v, %v", login, err)
+	}
+	for _, secret := range []string{keySecret, password, b64("AWS:" + password)} {
+		if !slices.Contains(masked, secret) {
+			t.Errorf("%s is not masked", secret)
+		}
+	}
+	if _, err := ECRLogin(t.Context(), s, "ghcr.io"); !errors.Is(err, ErrSettings) {
+		t.Errorf("another registry: %v", err)
+	}
+	env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+	if _, err := ECRLogin(t.Context(), s, ecrRegistry); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "InvalidSignatureException") {
+		t.Errorf("refused: %v", err)
+	}
 }

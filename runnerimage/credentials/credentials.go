@@ -36,6 +36,9 @@ import (
 // ErrSettings is wrapped by every error about what a person has set.
 var ErrSettings = errors.New("bad credential settings")
 
+// ErrRefused says that a cloud answered, and would not give what it was asked.
+var ErrRefused = errors.New("refused")
+
 // maxValue bounds a credentials file; the largest docker config.json is far
 // smaller.
 const maxValue = 1 << 20
@@ -66,6 +69,9 @@ type Settings struct {
 	HTTP *http.Client
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+	// Mask, where set, is called with every secret as soon as it is known, for
+	// logs that are masked by somebody else. It may be called concurrently.
+	Mask func(secret string)
 }
 
 // ReadValue reads a credentials file for Settings.Value.
@@ -88,6 +94,8 @@ type Keychain struct {
 	aws *awsIdentity // nil: no ambient identity
 	env func(string) string
 
+	mask func(string)
+
 	mu      sync.Mutex
 	notes   map[string]string // host → why it is asked anonymously
 	secrets map[string]bool
@@ -100,7 +108,8 @@ func New(s Settings) (*Keychain, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keychain{given: g, notes: map[string]string{}, secrets: map[string]bool{}}
+	k := newKeychain(s)
+	k.given = g
 	k.target, err = targetHost(s)
 	if err != nil {
 		return nil, err
@@ -118,6 +127,10 @@ func New(s Settings) (*Keychain, error) {
 		k.aws = newAWSIdentity(s, k)
 	}
 	return k, nil
+}
+
+func newKeychain(s Settings) *Keychain {
+	return &Keychain{mask: s.Mask, notes: map[string]string{}, secrets: map[string]bool{}}
 }
 
 // targetHost is the one host that credentials without a host may go to.
@@ -258,8 +271,12 @@ func (k *Keychain) keepSecret(secrets ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range secrets {
-		if s != "" {
-			k.secrets[s] = true
+		if s == "" || k.secrets[s] {
+			continue
+		}
+		k.secrets[s] = true
+		if k.mask != nil {
+			k.mask(s)
 		}
 	}
 }

@@ -73,31 +73,50 @@ func (a *awsIdentity) token(key string) *ecrToken {
 	return t
 }
 
-// getAuthorizationToken is the one signed request that private ECR needs.
+// ECRLogin asks for the login of one ECR registry, as the AWS identity that
+// s.Env and s.Files describe. Unlike Login it also knows the public registry,
+// which gives more to those who log in, and it says why there is no login.
+func ECRLogin(ctx context.Context, s Settings, host string) (authn.AuthConfig, error) {
+	host = NormalizeHost(host)
+	reg, ok := parseECRHost(host)
+	if host == publicECR {
+		reg, ok = ecrHost{region: "us-east-1", domain: "amazonaws.com", public: true}, true
+	}
+	if !ok {
+		return authn.AuthConfig{}, fmt.Errorf("%w: %s is no registry of Amazon ECR", ErrSettings, host)
+	}
+	return newAWSIdentity(s, newKeychain(s)).login(ctx, reg)
+}
+
+// getAuthorizationToken is the one signed request that ECR needs.
 //
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+// https://docs.aws.amazon.com/AmazonECRPublic/latest/APIReference/API_GetAuthorizationToken.html
 func (a *awsIdentity) getAuthorizationToken(ctx context.Context, endpoint string, reg ecrHost) (authn.AuthConfig, time.Time, error) {
 	source, keys, err := a.keys(ctx, reg)
 	if err != nil {
 		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("%s: %w", source, err)
 	}
-	body := []byte("{}")
+	body, service, target := []byte("{}"), "ecr", "AmazonEC2ContainerRegistry_V20150921"
+	if reg.public {
+		service, target = "ecr-public", "SpencerFrontendService"
+	}
 	answer, err := a.send(ctx, a.api, func() (*http.Request, error) {
 		req, err := newRequest(ctx, http.MethodPost, endpoint, body)
 		if err != nil {
 			return nil, err
 		}
 		req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-		req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
-		signV4(req, body, keys, reg.region, "ecr", a.now())
+		req.Header.Set("X-Amz-Target", target+".GetAuthorizationToken")
+		signV4(req, body, keys, reg.region, service, a.now())
 		return req, nil
 	})
 	if err != nil {
-		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("%s: ecr:GetAuthorizationToken in %s: %w%s", source, reg.region, err, hint(source, err))
+		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("%s: %s:GetAuthorizationToken in %s: %w%s", source, service, reg.region, err, hint(source, service, err))
 	}
 	login, expires, err := parseAuthorization(answer)
 	if err != nil {
-		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("%s: ecr:GetAuthorizationToken in %s: %w", source, reg.region, err)
+		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("%s: %s:GetAuthorizationToken in %s: %w", source, service, reg.region, err)
 	}
 	a.keychain.keepLogin(login)
 	return login, expires, nil
@@ -105,10 +124,13 @@ func (a *awsIdentity) getAuthorizationToken(ctx context.Context, endpoint string
 
 // hint says what to grant where ECR knows the identity but denies it: on ECS
 // the grants usually sit on the other role.
-func hint(source string, err error) string {
+func hint(source, service string, err error) string {
 	var refused *refusal
 	if !errors.As(err, &refused) || !strings.HasPrefix(refused.code, "AccessDenied") {
 		return ""
+	}
+	if service == "ecr-public" {
+		return " (allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken to this identity)"
 	}
 	if source == sourceContainer {
 		return " (allow ecr:GetAuthorizationToken, ecr:BatchGetImage and ecr:GetDownloadUrlForLayer to the task role; the execution role's rights do not count here)"
@@ -116,17 +138,22 @@ func hint(source string, err error) string {
 	return " (allow ecr:GetAuthorizationToken, ecr:BatchGetImage and ecr:GetDownloadUrlForLayer to this identity)"
 }
 
+// parseAuthorization reads the answer of the private ECR, a list, and that of
+// the public one, which is not.
 func parseAuthorization(answer []byte) (authn.AuthConfig, time.Time, error) {
-	var out struct {
-		AuthorizationData []struct {
-			AuthorizationToken string  `json:"authorizationToken"`
-			ExpiresAt          float64 `json:"expiresAt"` // seconds since 1970
-		} `json:"authorizationData"`
+	type authorization struct {
+		AuthorizationToken string  `json:"authorizationToken"`
+		ExpiresAt          float64 `json:"expiresAt"` // seconds since 1970
 	}
-	if json.Unmarshal(answer, &out) != nil || len(out.AuthorizationData) == 0 {
+	var out struct {
+		AuthorizationData json.RawMessage `json:"authorizationData"`
+	}
+	var list [1]authorization // what follows the first is not read
+	if json.Unmarshal(answer, &out) != nil ||
+		json.Unmarshal(out.AuthorizationData, &list) != nil && json.Unmarshal(out.AuthorizationData, &list[0]) != nil {
 		return authn.AuthConfig{}, time.Time{}, errors.New("the answer holds no authorizationData")
 	}
-	data := out.AuthorizationData[0]
+	data := list[0]
 	b, err := base64.StdEncoding.DecodeString(data.AuthorizationToken)
 	user, password, ok := strings.Cut(string(b), ":")
 	if err != nil || !ok || user == "" || password == "" {

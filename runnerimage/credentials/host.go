@@ -79,7 +79,7 @@ func validLabel(label string) bool {
 func tokenUser(host string) string {
 	_, isECR := parseECRHost(host)
 	switch {
-	case isECR, host == "public.ecr.aws":
+	case isECR, host == publicECR:
 		return "AWS"
 	case host == "gcr.io", strings.HasSuffix(host, ".gcr.io"), strings.HasSuffix(host, "-docker.pkg.dev"):
 		return "oauth2accesstoken"
@@ -89,11 +89,17 @@ func tokenUser(host string) string {
 	return "clipper"
 }
 
-// ecrHost is a host of a private ECR registry, ACCOUNT.dkr.ecr.REGION.DOMAIN.
+// publicECR is the one registry of the public ECR, whose API stands in one
+// region only.
+const publicECR = "public.ecr.aws"
+
+// ecrHost is a host of a private ECR registry, ACCOUNT.dkr.ecr.REGION.DOMAIN,
+// or the public one.
 type ecrHost struct {
 	region string
 	domain string // "amazonaws.com"
 	fips   bool
+	public bool
 	dual   bool // the dual-stack spelling, ACCOUNT.dkr-ecr.REGION.on.aws
 }
 
@@ -158,6 +164,8 @@ func (h ecrHost) apiDomain() string {
 func (h ecrHost) ecrEndpoint() string {
 	service := "api.ecr"
 	switch {
+	case h.public:
+		service = "api.ecr-public"
 	case h.fips:
 		service = "ecr-fips"
 	case h.dual:
