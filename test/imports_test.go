@@ -95,6 +95,8 @@ var walls = []wall{
 		"runnerimage/registry", "runnerimage/rootfs", "runnerimage/state", "runnerimage/stock", "runnerimage/store", "runnerimage/toc"},
 		because: "the pipeline: the parent imports its stations and tells their order; image, applet and sandbox are no stations"},
 
+	{room: "action", rooms: []string{"action/oidc", "runnerimage", "runnerimage/credentials", "runnerimage/process"}, imports: []string{"os/exec", "syscall", "golang.org/x/sys/..."},
+		because: "what a job's step is told and tells is decided in pure functions and written to the step's files; whoever pulls and lays out is handed settings"},
 	{room: "action/oidc", rooms: []string{"runnerimage/credentials"}, imports: []string{"os/...", "syscall"}, links: []string{"github.com/aws/...", "github.com/Azure/...", "golang.org/x/oauth2/..."},
 		because: "it trades one token for another over HTTP, opens no file, and is small enough for the runner's binary"},
 
