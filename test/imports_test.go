@@ -76,7 +76,7 @@ var walls = []wall{
 		imports: []string{"net/...", "os/...", "io/fs"},
 		because: "it decides from where a layer comes, and leaves each source to its own room"},
 	{room: "runnerimage/publish", rooms: []string{
-		"runnerimage/credentials", "runnerimage/layer", "runnerimage/oci", "runnerimage/published", "runnerimage/registry", "runnerimage/toc"},
+		"runnerimage/layer", "runnerimage/oci", "runnerimage/published", "runnerimage/registry", "runnerimage/toc"},
 		because: "it makes images for runners on a developer's machine and is in no binary that runs in a container"},
 	{room: "runnerimage/rootfs", rooms: []string{"runnerimage/layer", "runnerimage/toc"}, links: registries,
 		because: "it writes a tree wherever the bytes come from; a network fault is not its story"},

@@ -21,12 +21,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// access speaks to registries. Blobs are read by the client, which goes on
-// where a transfer breaks off; go-containerregistry reads documents, of all
-// platforms, and writes.
+// access speaks to registries: clients read, and go-containerregistry writes.
 type access struct {
-	client   *registry.Client
-	puller   *ggcr.Puller
+	// sources reads through mirrors, targets does not: what a tag of ours
+	// holds now only its own registry knows.
+	sources, targets *registry.Client
+
 	pusher   *ggcr.Pusher
 	keychain *keychain
 	insecure []string
@@ -34,10 +34,11 @@ type access struct {
 }
 
 func newAccess(o Options) (*access, error) {
+	read := registry.Options{Keychain: o.Keychain, Insecure: o.Insecure, Roots: o.Roots, UserAgent: o.UserAgent}
+	mirrored := read
+	mirrored.Mirrors = o.Mirrors
 	a := &access{
-		client: registry.New(registry.Options{
-			Keychain: o.Keychain, Mirrors: o.Mirrors, Insecure: o.Insecure, Roots: o.Roots, UserAgent: o.UserAgent,
-		}),
+		sources: registry.New(mirrored), targets: registry.New(read),
 		keychain: &keychain{inner: o.Keychain},
 		insecure: o.Insecure,
 		wire: &http.Transport{
@@ -51,17 +52,14 @@ func newAccess(o Options) (*access, error) {
 			ForceAttemptHTTP2:     true,
 		},
 	}
-	options := []ggcr.Option{ggcr.WithTransport(door{a.wire, a.plainAllowed}), ggcr.WithAuthFromKeychain(a.keychain), ggcr.WithUserAgent(o.UserAgent)}
 	var err error
-	if a.puller, err = ggcr.NewPuller(options...); err != nil {
-		return nil, err
-	}
-	a.pusher, err = ggcr.NewPusher(options...)
+	a.pusher, err = ggcr.NewPusher(ggcr.WithTransport(door{a.wire, a.plainAllowed}), ggcr.WithAuthFromKeychain(a.keychain), ggcr.WithUserAgent(o.UserAgent))
 	return a, err
 }
 
 func (a *access) close() {
-	a.client.Close()
+	a.sources.Close()
+	a.targets.Close()
 	a.wire.CloseIdleConnections()
 }
 
@@ -110,22 +108,6 @@ func (a *access) reference(ref oci.Reference) (name.Reference, error) {
 	return repository.Tag(ref.Tag()), nil
 }
 
-// document gets the document that ref names.
-func (a *access) document(ctx context.Context, ref oci.Reference) (document, error) {
-	named, err := a.reference(ref)
-	if err != nil {
-		return document{}, err
-	}
-	got, err := a.puller.Get(ctx, named)
-	if err != nil {
-		return document{}, a.explain(ctx, ref, "pull", err)
-	}
-	if len(got.Manifest) > maxDocument {
-		return document{}, fmt.Errorf("%s: %w: a manifest of more than %d bytes", ref, registry.ErrTooLarge, maxDocument)
-	}
-	return document{got.Manifest, got.MediaType}, nil
-}
-
 // put stores the document under ref, unless it is there already.
 func (a *access) put(ctx context.Context, ref oci.Reference, d document) error {
 	named, err := a.reference(ref)
@@ -133,7 +115,7 @@ func (a *access) put(ctx context.Context, ref oci.Reference, d document) error {
 		return err
 	}
 	if err := a.pusher.Push(ctx, named, d); err != nil {
-		return fmt.Errorf("manifest: %w", a.explain(ctx, ref, "push", err))
+		return fmt.Errorf("manifest: %w", a.explain(ctx, ref, err))
 	}
 	return nil
 }
@@ -178,7 +160,7 @@ func (a *access) upload(ctx context.Context, ref oci.Reference, u *upload) (sent
 		blob = &ggcr.MountableLayer{Layer: blob, Reference: from.Digest(u.desc.Digest.String())}
 	}
 	if err := a.pusher.Upload(ctx, repository, blob); err != nil {
-		return 0, fmt.Errorf("blob %s: %w", u.desc.Digest, a.explain(ctx, ref, "push", err))
+		return 0, fmt.Errorf("blob %s: %w", u.desc.Digest, a.explain(ctx, ref, err))
 	}
 	if u.sent.Load() {
 		return u.desc.Size, nil
@@ -188,32 +170,37 @@ func (a *access) upload(ctx context.Context, ref oci.Reference, u *upload) (sent
 
 // remote is an image in a registry.
 type remote struct {
-	access *access
+	client *registry.Client
 	ref    oci.Reference
 }
 
 func (r remote) root(ctx context.Context) (document, error) {
-	return r.access.document(ctx, r.ref)
+	return r.document(ctx, r.ref)
 }
 
 func (r remote) child(ctx context.Context, desc oci.Descriptor) (document, error) {
-	d, err := r.access.document(ctx, r.ref.WithDigest(desc.Digest))
+	d, err := r.document(ctx, r.ref.WithDigest(desc.Digest))
 	if err == nil && int64(len(d.raw)) != desc.Size {
 		return document{}, fmt.Errorf("%s: %w: manifest %s has %d bytes, its descriptor says %d", r.ref, registry.ErrMismatch, desc.Digest, len(d.raw), desc.Size)
 	}
 	return d, err
 }
 
+func (r remote) document(ctx context.Context, ref oci.Reference) (document, error) {
+	raw, mediaType, err := r.client.Document(ctx, ref)
+	return document{raw, mediaType}, err
+}
+
 func (r remote) blob(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
 	// A descriptor's URLs are somebody else's: who published the blob has it.
 	desc.URLs = nil
-	return r.access.client.Blob(ctx, r.ref, desc)
+	return r.client.Blob(ctx, r.ref, desc)
 }
 
 // span reads size bytes of a blob, from the offset on, which are not verified.
 func (r remote) span(ctx context.Context, desc oci.Descriptor, offset, size int64) ([]byte, error) {
 	desc.URLs = nil
-	ranges := r.access.client.Ranges(r.ref, desc)
+	ranges := r.client.Ranges(r.ref, desc)
 	defer ranges.Close()
 	return ranges.Read(ctx, registry.Span{Offset: offset, Length: size})
 }

@@ -30,8 +30,8 @@ var known = []error{
 
 // explain makes the error of a request that go-containerregistry has given up:
 // which repository, what happened, and what to do. Its text is fit for logs,
-// which the cause's is not. right is what was asked for: pull or push.
-func (a *access) explain(ctx context.Context, ref oci.Reference, right string, err error) error {
+// which the cause's is not.
+func (a *access) explain(ctx context.Context, ref oci.Reference, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", ref.Name(), context.Cause(ctx))
 	}
@@ -43,16 +43,16 @@ func (a *access) explain(ctx context.Context, ref oci.Reference, right string, e
 			return err
 		}
 	}
-	hint, kind := a.judge(ref, right, err)
+	hint, kind := a.judge(ref, err)
 	return fmt.Errorf("%s: %w: %s (%s)", ref.Name(), kind, a.keychain.words(err), hint)
 }
 
-func (a *access) judge(ref oci.Reference, right string, err error) (hint string, kind error) {
+func (a *access) judge(ref oci.Reference, err error) (hint string, kind error) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "its certificate must be for this host and signed by a known CA; CLIPPER_CA_CERTS adds one", registry.ErrUnreachable
 	}
 	if answer, ok := errors.AsType[*transport.Error](err); ok {
-		return a.judgeAnswer(ref, right, answer.StatusCode)
+		return a.judgeAnswer(ref, answer.StatusCode)
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		return "the registry speaks plain HTTP; if that is wanted, list the host in CLIPPER_INSECURE_REGISTRIES", registry.ErrInsecure
@@ -60,13 +60,13 @@ func (a *access) judge(ref oci.Reference, right string, err error) (hint string,
 	return "check the host's name, the network and the proxy settings", registry.ErrUnreachable
 }
 
-func (a *access) judgeAnswer(ref oci.Reference, right string, code int) (hint string, kind error) {
+func (a *access) judgeAnswer(ref oci.Reference, code int) (hint string, kind error) {
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		if !a.keychain.hasLogin(ref.Host()) {
 			return "asked anonymously: docker login " + ref.Host() + ", or set CLIPPER_CREDENTIALS", registry.ErrDenied
 		}
-		return "the credentials do not allow to " + right + " there, or do not fit", registry.ErrDenied
+		return "the credentials do not allow to push there, or do not fit", registry.ErrDenied
 	case code == http.StatusNotFound:
 		return "check the name; some registries want a repository made before the first push", registry.ErrNotFound
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:

@@ -131,5 +131,5 @@ func (p *publisher) contentsOf(ctx context.Context, o *outcome) (*contents, erro
 	if o.contents != nil {
 		return o.contents, nil
 	}
-	return readContents(ctx, remote{p.access, p.target}, o.desc)
+	return readContents(ctx, remote{p.access.targets, p.target}, o.desc)
 }

@@ -24,14 +24,14 @@ func readPrevious(ctx context.Context, a *access, target, ref oci.Reference) (*p
 	if !named {
 		ref = target
 	}
-	tree, err := readTree(ctx, remote{a, ref}, nil)
+	tree, err := readTree(ctx, remote{a.targets, ref}, nil)
 	switch {
 	case err != nil && (named || ctx.Err() != nil || errors.Is(err, registry.ErrUnreachable)):
 		return nil, fmt.Errorf("previous version: %w", err)
 	case err != nil:
 		return nil, nil
 	}
-	p := &previous{origin: remote{a, ref.WithDigest(tree.doc.digest())}, images: tree.images(), layers: map[oci.Digest]oci.Descriptor{}}
+	p := &previous{origin: remote{a.targets, ref.WithDigest(tree.doc.digest())}, images: tree.images(), layers: map[oci.Digest]oci.Descriptor{}}
 	for _, n := range p.images {
 		for _, l := range n.image.layers {
 			if isPublished(l.desc) {

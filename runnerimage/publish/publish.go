@@ -62,7 +62,7 @@ type Options struct {
 	DockerHost string
 
 	// Keychain, Mirrors, Insecure, Roots and UserAgent are those of
-	// registry.Options. Mirrors serve the blobs of sources only.
+	// registry.Options. Mirrors serve sources only.
 	Keychain  registry.Keychain
 	Mirrors   []registry.Mirror
 	Insecure  []string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clipperregistry/runner/runnerimage/publish"
 	"github.com/clipperregistry/runner/runnerimage/published"
+	"github.com/clipperregistry/runner/runnerimage/registry"
 	"github.com/clipperregistry/runner/test/tarball"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -95,6 +96,24 @@ func sources(t *testing.T, image v1.Image) map[string]func(*testing.T, *testRegi
 			}
 			return "docker://" + r.host + "/source@" + digest.String()
 		},
+	}
+}
+
+// TestMirror: a source may be at a mirror alone; what the target holds is its
+// own registry's word.
+func TestMirror(t *testing.T) {
+	r, mirror := newRegistry(t), newRegistry(t)
+	image := imageOf(t, "amd64", tarball.Gzip, layersOf("one")...)
+	for _, repository := range []string{"library/source:1", "target:1"} {
+		mirror.push(t, repository, image)
+	}
+	mirror.log.reset()
+	o := publish.Options{Mirrors: []registry.Mirror{{Host: mirror.host}}}
+	if report := r.publish(t, "docker.io/source:1", "target:1", o); report.Previous != "" || report.Images[0].Layers[0].Action != publish.Converted {
+		t.Errorf("published %+v", report)
+	}
+	if asked := mirror.log.requests("GET /v2/target/", "HEAD /v2/target/"); len(asked) > 0 {
+		t.Errorf("the mirror was asked for the target: %v", asked)
 	}
 }
 

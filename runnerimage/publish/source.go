@@ -99,5 +99,5 @@ func (s Source) open(ctx context.Context, a *access, o Options) (origin, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrArguments, err)
 	}
-	return remote{a, ref}, nil
+	return remote{a.sources, ref}, nil
 }

@@ -19,8 +19,12 @@ const maxDocument = 16 << 20
 
 // document is an index or a manifest.
 type document struct {
-	raw      []byte
-	digest   oci.Digest
+	raw    []byte
+	digest oci.Digest
+	// header is the media type that it came with.
+	header types.MediaType
+
+	// parse knows one of them.
 	index    *oci.Index
 	manifest *oci.Manifest
 }
@@ -29,7 +33,7 @@ type document struct {
 // came with, which a shelf does not keep.
 func (d *document) tellsItself() bool {
 	alone := document{raw: d.raw}
-	return alone.parse("") == nil && (alone.index == nil) == (d.index == nil)
+	return alone.parse() == nil && (alone.index == nil) == (d.index == nil)
 }
 
 var manifestTypes = strings.Join([]string{
@@ -63,14 +67,15 @@ func (c *Client) getDocument(ctx context.Context, p place, identifier string, wa
 		// What the registry claims protects against faults on the way.
 		want.Digest, _ = oci.ParseDigest(resp.Header.Get("Docker-Content-Digest"))
 	}
-	doc := &document{raw: raw}
+	header, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	doc := &document{raw: raw, header: types.MediaType(strings.TrimSpace(header))}
 	if doc.digest, err = digestOf(raw, want.Digest.Algorithm); err != nil {
 		return nil, err
 	}
 	if want.Digest != (oci.Digest{}) && doc.digest != want.Digest {
 		return nil, fmt.Errorf("%w: the manifest's bytes have digest %s, not %s", ErrMismatch, doc.digest, want.Digest)
 	}
-	return doc, doc.parse(resp.Header.Get("Content-Type"))
+	return doc, nil
 }
 
 // digestOf is the digest of raw by the algorithm, sha256 if none is named.
@@ -88,7 +93,7 @@ func digestOf(raw []byte, algorithm string) (oci.Digest, error) {
 
 // parse finds out what the document is and checks what others rely on. The
 // type that it names itself comes before the registry's header.
-func (d *document) parse(contentType string) error {
+func (d *document) parse() error {
 	var probe struct {
 		SchemaVersion int             `json:"schemaVersion"`
 		MediaType     types.MediaType `json:"mediaType"`
@@ -102,8 +107,7 @@ func (d *document) parse(contentType string) error {
 	}
 	mediaType := probe.MediaType
 	if mediaType == "" {
-		header, _, _ := strings.Cut(contentType, ";")
-		mediaType = types.MediaType(strings.TrimSpace(header))
+		mediaType = d.header
 	}
 	switch {
 	case probe.SchemaVersion == 1 || probe.FSLayers != nil || mediaType.IsSchema1():

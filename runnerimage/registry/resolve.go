@@ -8,6 +8,7 @@ import (
 
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Image is what a reference stands for on one platform. Its layers are
@@ -46,17 +47,33 @@ func (i *Image) Named() oci.Digest {
 // Where ref names a manifest and no index, it is taken whatever its platform,
 // as Docker does: see oci.Runs.
 func (c *Client) Resolve(ctx context.Context, ref oci.Reference, platform oci.Platform) (*Image, error) {
-	identifier := ref.Tag()
-	want := oci.Descriptor{Size: -1}
-	if digest, ok := ref.Digest(); ok {
-		want.Digest, identifier = digest, digest.String()
-	}
-	named, err := c.document(ctx, ref, identifier, want)
+	named, err := c.named(ctx, ref, (*document).parse)
 	if err != nil {
 		return nil, err
 	}
 	c.keep(named)
 	return assemble(ctx, c, ref, named, platform)
+}
+
+// Document gets the index or manifest that ref names, whatever it describes:
+// its bytes, verified where ref has a digest, and the media type that the
+// registry says it has.
+func (c *Client) Document(ctx context.Context, ref oci.Reference) (raw []byte, mediaType types.MediaType, err error) {
+	doc, err := c.named(ctx, ref, func(*document) error { return nil })
+	if err != nil {
+		return nil, "", err
+	}
+	return doc.raw, doc.header, nil
+}
+
+// named gets what ref names.
+func (c *Client) named(ctx context.Context, ref oci.Reference, check func(*document) error) (*document, error) {
+	identifier := ref.Tag()
+	want := oci.Descriptor{Size: -1}
+	if digest, ok := ref.Digest(); ok {
+		want.Digest, identifier = digest, digest.String()
+	}
+	return c.document(ctx, ref, identifier, want, check)
 }
 
 // origin is where an image's documents come from: the registry or the shelf.
@@ -116,7 +133,7 @@ func (c *Client) linked(ctx context.Context, ref oci.Reference, desc oci.Descrip
 	if doc, ok := (stored{c.shelf}).document(desc); ok {
 		return doc, nil
 	}
-	doc, err := c.document(ctx, ref, desc.Digest.String(), desc)
+	doc, err := c.document(ctx, ref, desc.Digest.String(), desc, (*document).parse)
 	if err == nil {
 		c.keep(doc)
 	}
@@ -124,13 +141,21 @@ func (c *Client) linked(ctx context.Context, ref oci.Reference, desc oci.Descrip
 }
 
 // document gets one index or manifest, from a mirror if one has it. want is its
-// descriptor, as far as it is known: digest zero or size -1 is not.
-func (c *Client) document(ctx context.Context, ref oci.Reference, identifier string, want oci.Descriptor) (*document, error) {
+// descriptor, as far as it is known: digest zero or size -1 is not. check says
+// whether it is fit for use.
+func (c *Client) document(ctx context.Context, ref oci.Reference, identifier string, want oci.Descriptor, check func(*document) error) (*document, error) {
+	get := func(from place) (*document, error) {
+		doc, err := c.getDocument(ctx, from, identifier, want)
+		if err == nil {
+			err = check(doc)
+		}
+		return doc, err
+	}
 	var missed []string
 	places := c.places(ref)
 	own := places[len(places)-1]
 	for _, mirror := range places[:len(places)-1] {
-		doc, err := c.getDocument(ctx, mirror, identifier, want)
+		doc, err := get(mirror)
 		if err == nil {
 			return doc, nil
 		}
@@ -141,7 +166,7 @@ func (c *Client) document(ctx context.Context, ref oci.Reference, identifier str
 	}
 	tries := patience{client: c, place: func() place { return own }}
 	for {
-		doc, err := c.getDocument(ctx, own, identifier, want)
+		doc, err := get(own)
 		if err == nil {
 			return doc, nil
 		}

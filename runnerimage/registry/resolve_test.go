@@ -69,6 +69,26 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestDocument: what a reference names need be no image.
+func TestDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		repo := newRepository()
+		chart := []byte(`{"schemaVersion": 2, "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}}`)
+		repo.manifests["chart"] = document{types.OCIManifestSchema1 + "; charset=utf-8", chart}
+		net := newNetwork()
+		net.serve(t, host, repo)
+		client := registry.New(registry.Options{Insecure: []string{host}, DialContext: net.dial})
+		defer client.Close()
+		raw, mediaType, err := client.Document(t.Context(), reference(t, "reg.test/acme/app:chart"))
+		if err != nil || !bytes.Equal(raw, chart) || mediaType != types.OCIManifestSchema1 {
+			t.Errorf("got %q of %q, %v", raw, mediaType, err)
+		}
+		if _, _, err := client.Document(t.Context(), reference(t, "reg.test/acme/app:none")); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestResolveFails(t *testing.T) {
 	repo := newRepository()
 	amd64 := repo.addImage("linux/amd64", "one")

@@ -64,7 +64,7 @@ func (s stored) document(desc oci.Descriptor) (*document, bool) {
 		return nil, false
 	}
 	doc := &document{raw: raw, digest: desc.Digest}
-	return doc, doc.parse("") == nil
+	return doc, doc.parse() == nil
 }
 
 func (s stored) linked(_ context.Context, ref oci.Reference, desc oci.Descriptor) (*document, error) {
