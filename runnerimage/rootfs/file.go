@@ -21,6 +21,7 @@ type file struct {
 
 	fd     int
 	offset int64
+	end    int64 // of the last byte that was written
 }
 
 // block is the unit in which zeros become holes.
@@ -119,6 +120,7 @@ func (f *file) write(data []byte) error {
 			return err
 		}
 		f.offset += int64(n)
+		f.end = f.offset
 		data = data[n:]
 	}
 	return nil
@@ -147,7 +149,7 @@ func dataBlocks(data []byte) int {
 func (k *worker) finish(f *file) error {
 	delete(k.open, f)
 	defer unix.Close(f.fd)
-	if f.offset > 0 {
+	if f.end < f.entry.Size {
 		// A hole at the end has not made the file longer yet.
 		if err := unix.Ftruncate(f.fd, f.entry.Size); err != nil {
 			return failed("write", f.path, err)

@@ -37,7 +37,9 @@ const (
 	spanColumn      = columnCount + 2
 	bodyParts       = columnCount + 3
 
-	// maxFrame is the window that the zstd frame may ask for.
+	// window is that of the zstd frames which are written, and maxFrame what a
+	// frame may ask for. An encoder takes twice its window.
+	window   = 1 << 20
 	maxFrame = 8 << 20
 	// mostPerByte bounds what a byte of a frame decodes to: a block takes 4
 	// at least and holds 128 KiB at most.
@@ -54,7 +56,7 @@ func encode(t *Table, state byte) ([]byte, error) {
 	if state == stateSnapshot {
 		level = zstd.SpeedFastest // read once, at most
 	}
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level), zstd.WithWindowSize(maxFrame))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, err
 	}
