@@ -27,7 +27,7 @@ type image struct {
 	command []string
 }
 
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 var (
 	small = image{
@@ -41,14 +41,19 @@ var (
 	large = image{
 		name: "large", title: "large: Python for data, one layer",
 		command: []string{"python3", "-c", "import numpy, pandas; print(pandas.__version__)"},
-		layers: debian("python3", "python3-numpy", "python3-scipy", "python3-pandas", "python3-sklearn", "python3-matplotlib",
-			"python3-nltk", "python3-django", "libboost-dev"),
+		layers:  debian(dataPackages...),
 	}
 	many = image{
 		name: "many", title: "many: 500,000 small files and directories", command: []string{"/none"},
 		layers: func(*testing.B) []stack.Layer { return []stack.Layer{{Open: manyFiles}} },
 	}
 )
+
+// dataPackages are what a data team's image weighs.
+var dataPackages = []string{
+	"python3", "python3-numpy", "python3-scipy", "python3-pandas", "python3-sklearn", "python3-matplotlib",
+	"python3-nltk", "python3-django", "libboost-dev",
+}
 
 func debian(packages ...string) func(*testing.B) []stack.Layer {
 	return func(b *testing.B) []stack.Layer {
@@ -89,8 +94,21 @@ type built struct {
 	ref     string
 	command []string
 	// blobs are its layers in files, size is that of all that is pulled.
-	blobs []string
-	size  int64
+	blobs  []string
+	size   int64
+	layers []v1.Descriptor
+}
+
+// since is how much an engine pulls of the image that has another one, by
+// layer: it takes a layer over where all beneath it are the same.
+func (i *built) since(other *built) (size int64) {
+	same := true
+	for n, layer := range i.layers {
+		if same = same && n < len(other.layers) && layer.Digest == other.layers[n].Digest; !same {
+			size += layer.Size
+		}
+	}
+	return size
 }
 
 // images builds every image once.
@@ -115,7 +133,7 @@ func (i *images) build(b *testing.B, img image) (*built, error) {
 	result := &built{command: img.command}
 	out, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		OS: "linux", Architecture: "amd64", RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{Env: []string{path}, Cmd: img.command},
+		Config: v1.Config{Env: []string{searchPath}, Cmd: img.command},
 	})
 	if err != nil {
 		return nil, err
@@ -145,7 +163,7 @@ func (i *images) build(b *testing.B, img image) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.ref, result.size = ref.String(), compressed(manifest)
+	result.ref, result.size, result.layers = ref.String(), compressed(manifest), manifest.Layers
 	return result, nil
 }
 

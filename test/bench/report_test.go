@@ -38,7 +38,7 @@ func (s sample) String() string {
 
 // report gathers rows of tables, by table.
 type report struct {
-	starts, limit, figures []string
+	starts, limit, warms, patches, figures []string
 }
 
 func (r *report) start(img image, built *built, docker, runner sample, tree []treediff.Node) {
@@ -65,8 +65,23 @@ func (r *report) image(bytes int64, pull sample) {
 	r.figures = append(r.figures, fmt.Sprintf("| the runner image, compressed | %.2f MiB; the engine pulls it in %s | ≤ 8 MiB |", float64(bytes)/(1<<20), pull))
 }
 
-func (r *report) memory(img image, built *built, peak int64) {
-	r.figures = append(r.figures, fmt.Sprintf("| peak memory of the runner, “%s” (%s) | %d MiB | ≤ 128 MiB |", img.name, size(built.size), peak>>20))
+func (r *report) warm(img image, none, empty, warm, copied sample) {
+	r.warms = append(r.warms, fmt.Sprintf("| %s | %s | %s | %s | %s | %.2f |", img.title,
+		none, empty, warm, copied, copied.median().Seconds()/warm.median().Seconds()))
+}
+
+func (r *report) patch(u update, newer *built, pulled, fetched int64, docker, runner sample) {
+	r.patches = append(r.patches, fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %.1f |", u.title,
+		size(newer.size), size(pulled), docker, size(fetched), runner, docker.median().Seconds()/runner.median().Seconds()))
+}
+
+func (r *report) storeSize(img image, built *built, taken int64) {
+	r.figures = append(r.figures, fmt.Sprintf("| a store that has “%s” (%s) | %s, %.2f times the compressed image | ≤ 1.5 times |",
+		img.name, size(built.size), size(taken), float64(taken)/float64(built.size)))
+}
+
+func (r *report) memory(what string, peak int64) {
+	r.figures = append(r.figures, fmt.Sprintf("| peak memory of the runner, %s | %d MiB | ≤ 128 MiB |", what, peak>>20))
 }
 
 // print writes what was measured, and on what machine.
@@ -79,8 +94,10 @@ func (r *report) print(w io.Writer) {
 	}
 	table(r.starts, "image", "pulled", "`docker pull` and `docker run`", "runner", "times faster")
 	table(r.limit, "for comparison", "time")
+	table(r.warms, "image", "runner, no store", "the store is empty", "the store has it", "`cp -a`", "times faster than `cp -a`")
+	table(r.patches, "update, at "+speedName, "compressed", "Docker pulls", "`docker pull` and `docker run`", "the runner fetches", "runner with a store", "times faster")
 	table(r.figures, "figure", "measured", "to reach")
-	if len(r.starts)+len(r.limit)+len(r.figures) > 0 {
+	if len(r.starts)+len(r.limit)+len(r.warms)+len(r.patches)+len(r.figures) > 0 {
 		fmt.Fprintf(w, "\nMedians of %d (lowest–highest). %s.\n\n", *rounds, machine())
 	}
 }
