@@ -2,10 +2,9 @@ package pull
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
+	"github.com/clipperregistry/runner/runnerimage/chunk"
 	"github.com/clipperregistry/runner/runnerimage/layer"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	"github.com/clipperregistry/runner/runnerimage/published"
@@ -15,9 +14,8 @@ import (
 )
 
 // assembly puts a layer together from its table: the entries as they are
-// there, the content chunk by chunk, each from the store, from a region of
-// another layer, from a range of the blob, or, where all else fails, from the
-// blob read as a whole from that chunk on.
+// there, the content chunk by chunk. One goroutine has the content ready
+// before it is asked for; supply.go tells from where.
 type assembly struct {
 	table *toc.Table
 	// layer tells how the blob's ranges become chunks, and ranges fetches
@@ -33,10 +31,10 @@ type assembly struct {
 	// pending is content behind its last chunk.
 	part    bool
 	pending []byte
-	// claim says that nobody has held the table against the archive. keep, if
-	// not nil, is what the store gets when the layer is complete.
-	claim bool
-	keep  *kept
+	// keep is what the store gets when the layer is complete, unless known
+	// says that it has that.
+	keep  kept
+	known bool
 
 	puller *Puller
 	desc   oci.Descriptor
@@ -44,17 +42,17 @@ type assembly struct {
 	cancel context.CancelFunc
 	pack   *stock.Pack
 	spans  *registry.Spans // fetches plan.spans
-	// last is the span that was fetched last: several chunks may be in one.
-	last struct {
-		registry.Span
-		bytes []byte
-	}
-	rest    *rest // the blob, once it is read as a whole
-	scratch []byte
-	fetched int64
+	last   span            // what was fetched last: several chunks may be in it
+	rest   *rest           // the blob, once it is read as a whole
+	// large has a chunk that is larger than the store's own ones, scratch one
+	// that nobody reads.
+	large, scratch []byte
+	fetched        int64
 
 	full    chan content
 	empty   chan []byte
+	running context.Context // until run is to end
+	halt    context.CancelFunc
 	stopped chan struct{}
 
 	entries *toc.EntryReader
@@ -63,20 +61,23 @@ type assembly struct {
 	unread  []byte  // of now.bytes
 }
 
-// content is that of a chunk, or why there is none: io.EOF behind the last.
+// content is a piece of the content stream, or why there is no more: io.EOF at
+// its end.
 type content struct {
 	bytes []byte
 	err   error
 }
 
-// chunksAhead bounds the memory that waits for the reader.
-const chunksAhead = 8
+// piecesAhead bounds the memory that waits for the reader: none is larger than
+// a chunk of the store's own, whatever a publisher has cut.
+const piecesAhead = 8
 
 // assemble starts an assembly.
 func (p *Puller) assemble(ctx context.Context, desc oci.Descriptor, a *assembly) *assembly {
 	a.puller, a.desc, a.entries, a.pack = p, desc, a.table.Entries(), p.Stock.NewPack()
 	a.ctx, a.cancel = context.WithCancel(ctx)
-	a.empty, a.full = make(chan []byte, chunksAhead), make(chan content, chunksAhead+1)
+	a.running, a.halt = context.WithCancel(a.ctx)
+	a.empty, a.full = make(chan []byte, piecesAhead), make(chan content, piecesAhead+1)
 	for range cap(a.empty) {
 		a.empty <- nil
 	}
@@ -88,17 +89,26 @@ func (p *Puller) assemble(ctx context.Context, desc oci.Descriptor, a *assembly)
 // run puts the content stream together beside the reader.
 func (a *assembly) run() {
 	defer close(a.stopped)
-	err := a.each(func(bytes []byte) { a.full <- content{bytes: bytes} }) // there is room for every buffer
+	err := a.each()
 	if err == nil {
 		err = a.complete()
 	}
-	a.full <- content{err: err}
+	a.full <- content{err: err} // there is room for it beside every buffer
 }
 
-// each gives the content of every chunk, in a buffer that comes back by
-// a.empty.
-func (a *assembly) each(give func([]byte)) error {
+// each gives the content of every chunk.
+func (a *assembly) each() error {
 	for i, c := range a.table.Chunks() {
+		if c.Size > chunk.MaxSize {
+			var err error
+			if a.large, err = a.chunk(a.large[:0], i, c); err != nil {
+				return err
+			}
+			if err := a.give(a.large); err != nil {
+				return err
+			}
+			continue
+		}
 		buf, err := a.buffer()
 		if err != nil {
 			return err
@@ -106,136 +116,51 @@ func (a *assembly) each(give func([]byte)) error {
 		if buf, err = a.chunk(buf, i, c); err != nil {
 			return err
 		}
-		give(buf)
+		a.full <- content{bytes: buf}
 	}
-	buf, err := a.buffer()
-	if err == nil {
-		give(append(buf, a.pending...))
-	}
-	return err
+	return a.give(a.pending)
 }
 
+// give copies content for the reader.
+func (a *assembly) give(all []byte) error {
+	for len(all) > 0 {
+		buf, err := a.buffer()
+		if err != nil {
+			return err
+		}
+		n := min(len(all), chunk.MaxSize)
+		a.full <- content{bytes: append(buf, all[:n]...)}
+		all = all[n:]
+	}
+	return nil
+}
+
+// buffer waits for one that the reader is done with.
 func (a *assembly) buffer() ([]byte, error) {
 	select {
 	case buf := <-a.empty:
-		return buf[:0], nil
-	case <-a.ctx.Done():
-		return nil, a.ctx.Err()
-	}
-}
-
-// chunk appends the content of chunk i to buf, which is empty.
-func (a *assembly) chunk(buf []byte, i int, c toc.Chunk) ([]byte, error) {
-	if a.rest == nil {
-		if content, ok := a.stored(buf, i, c); ok {
-			return content, nil
-		}
-		if a.puller.Offline {
-			return nil, fmt.Errorf("layer %s is not wholly %w", a.desc.Digest, ErrNotStored)
-		}
-		if a.layer != nil {
-			content, err := a.fetch(buf, i, c)
-			if err == nil {
-				return a.fresh(content, c), nil
-			}
-			if !errors.Is(err, registry.ErrNoRanges) && !errors.Is(err, published.ErrFormat) {
-				return nil, err
-			}
-		}
-		if err := a.openRest(i); err != nil {
-			return nil, err
-		}
-	}
-	content, err := a.rest.chunk(buf, c)
-	if err != nil {
-		return nil, err
-	}
-	return a.fresh(content, c), nil
-}
-
-// stored appends the content of a chunk that need not be fetched.
-func (a *assembly) stored(buf []byte, i int, c toc.Chunk) ([]byte, bool) {
-	var err error
-	switch at, has := a.plan.regions[i]; {
-	case has:
-		buf, err = at.read(a.puller.Stock, buf, c)
-	case a.foreign:
-		return nil, false
-	default:
-		buf, err = a.puller.Stock.Chunk(buf, c.ID, c.Size)
-	}
-	return buf, err == nil
-}
-
-// fresh keeps what was fetched.
-func (a *assembly) fresh(content []byte, c toc.Chunk) []byte {
-	if a.foreign {
-		return content
-	}
-	if a.rest != nil && a.puller.Stock.Has(c.ID) {
-		// Where one chunk was damaged others may be, and they are all at hand:
-		// reading a damaged one makes the store forget it.
-		a.scratch, _ = a.puller.Stock.Chunk(a.scratch[:0], c.ID, c.Size)
-	}
-	a.pack.Put(c.ID, content)
-	return content
-}
-
-// fetch appends the content of a chunk that a range of the blob holds.
-func (a *assembly) fetch(buf []byte, i int, c toc.Chunk) ([]byte, error) {
-	span := registry.Span{Offset: c.Offset, Length: c.Length}
-	if span != a.last.Span {
-		bytes, err := a.fetchSpan(span)
-		if err != nil {
-			return nil, err
-		}
-		a.last.Span, a.last.bytes = span, bytes
-		a.fetched += span.Length
-	}
-	return a.layer.Content(buf, i, a.last.bytes)
-}
-
-// fetchSpan returns the bytes of a span; most were asked for ahead.
-func (a *assembly) fetchSpan(span registry.Span) ([]byte, error) {
-	if span.Length == 0 {
-		return nil, nil
-	}
-	if len(a.plan.spans) == 0 || a.plan.spans[0] != span {
-		a.endSpans()
-		return a.ranges.Read(a.ctx, span)
-	}
-	if a.spans == nil {
-		a.spans = a.ranges.Spans(a.ctx, a.plan.spans)
-	}
-	a.plan.spans = a.plan.spans[1:]
-	return a.spans.Next()
-}
-
-func (a *assembly) endSpans() {
-	if a.spans != nil {
-		a.spans.Close()
-		a.spans = nil
+		return buf[:0], a.running.Err()
+	case <-a.running.Done():
+		return nil, a.running.Err()
 	}
 }
 
 // complete ends an assembly whose content was all to be had, and returns
 // io.EOF.
 func (a *assembly) complete() error {
-	if a.rest != nil {
-		if err := a.rest.end(); err != nil {
-			return err
-		}
-		a.fetched = a.desc.Size
-	}
-	stored := a.pack.Commit()
 	if a.part {
 		return io.EOF
 	}
-	if a.keep != nil && stored {
-		a.puller.keep(a.desc, *a.keep)
+	if a.rest != nil {
+		if err := a.endRest(); err != nil {
+			return err
+		}
+	}
+	if stored := a.pack.Commit(); stored && !a.foreign && !a.known {
+		a.puller.keep(a.desc, a.keep)
 	}
 	a.puller.reused.Add(max(0, a.desc.Size-a.fetched))
-	if a.claim {
+	if a.keep.claim {
 		a.puller.claimed.Add(1)
 	}
 	return io.EOF
@@ -244,13 +169,13 @@ func (a *assembly) complete() error {
 func (a *assembly) Next() (*layer.Entry, error) {
 	for a.left > 0 {
 		if err := a.advance(); err != nil {
-			return nil, err
+			return nil, early(err)
 		}
 		n := min(a.left, int64(len(a.unread)))
 		a.unread, a.left = a.unread[n:], a.left-n
 	}
 	e, _, err := a.entries.Next()
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		for {
 			if err := a.advance(); err != nil {
 				return nil, err
@@ -264,18 +189,27 @@ func (a *assembly) Next() (*layer.Entry, error) {
 	return e, err
 }
 
+// Read reads a part's last content up to where that ends.
 func (a *assembly) Read(p []byte) (int, error) {
 	if a.left == 0 {
 		return 0, io.EOF
 	}
-	if err := a.advance(); errors.Is(err, io.EOF) && !a.part {
-		return 0, io.ErrUnexpectedEOF
-	} else if err != nil {
+	if err := a.advance(); err != nil && a.part {
 		return 0, err
+	} else if err != nil {
+		return 0, early(err)
 	}
 	n := copy(p[:min(int64(len(p)), a.left)], a.unread)
 	a.unread, a.left = a.unread[n:], a.left-int64(n)
 	return n, nil
+}
+
+// early is for an end where there must be more.
+func early(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // advance sees to it that there is unread content.
@@ -304,6 +238,7 @@ func (a *assembly) Drain() error {
 
 // Close keeps what was fetched: the next run needs it.
 func (a *assembly) Close() error {
+	a.cancel()
 	a.stop()
 	a.pack.Commit()
 	var err error
@@ -319,82 +254,6 @@ func (a *assembly) Close() error {
 
 // stop ends run and waits for it.
 func (a *assembly) stop() {
-	a.cancel()
+	a.halt()
 	<-a.stopped
-}
-
-// rest is the blob read as a whole, for the content from some chunk on.
-type rest struct {
-	*whole
-	left int64 // of the current entry's content
-}
-
-// openRest opens the blob and passes over what the chunks before i hold.
-func (a *assembly) openRest(i int) error {
-	a.endSpans()
-	w, err := a.puller.whole(a.ctx, a.desc, a.ranges)
-	if err != nil {
-		return err
-	}
-	a.ranges = nil // whole has ended their use
-	a.rest = &rest{whole: w}
-	var before int64
-	for _, c := range a.table.Chunks()[:i] {
-		before += c.Size
-	}
-	_, err = io.CopyN(io.Discard, a.rest, before)
-	return a.rest.blame(err)
-}
-
-// Read reads the content stream.
-func (r *rest) Read(p []byte) (int, error) {
-	for r.left == 0 {
-		e, err := r.whole.Next()
-		if err != nil {
-			return 0, err
-		}
-		if e.Type == layer.Regular {
-			r.left = e.Size
-		}
-	}
-	n, err := r.whole.Read(p[:min(int64(len(p)), r.left)])
-	if r.left -= int64(n); r.left == 0 && errors.Is(err, io.EOF) {
-		err = nil // of the entry, not of the stream
-	}
-	return n, err
-}
-
-// chunk appends the stream's next chunk to buf, which is empty.
-func (r *rest) chunk(buf []byte, c toc.Chunk) ([]byte, error) {
-	buf = append(buf, make([]byte, c.Size)...)
-	if _, err := io.ReadFull(r, buf); err != nil {
-		return nil, r.blame(err)
-	}
-	if verify(buf, c.ID) != nil {
-		return nil, r.blame(io.ErrUnexpectedEOF)
-	}
-	return buf, nil
-}
-
-// blame is for a stream that does not hold what the table says: either the
-// bytes of the blob are wrong, or the table.
-func (r *rest) blame(err error) error {
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	if wrong := r.Drain(); wrong != nil {
-		return wrong
-	}
-	return ErrTable
-}
-
-// end reads the blob to its end, which verifies it.
-func (r *rest) end() error {
-	for {
-		if _, err := r.whole.Next(); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/clipperregistry/runner/runnerimage/published"
 	"github.com/clipperregistry/runner/runnerimage/toc"
@@ -74,8 +75,11 @@ func (c *claim) end(archive *toc.Table) error {
 	if c.err == nil {
 		c.err = c.layer.Same(archive)
 	}
-	if c.err != nil {
-		return fmt.Errorf("%w: %w", ErrTable, c.err)
-	}
-	return nil
+	return c.err
+}
+
+// hasCutOf says whether the publisher has cut the content as it is cut here:
+// only then the store has the chunks of the publisher's table.
+func (c *claim) hasCutOf(archive *toc.Table) bool {
+	return slices.EqualFunc(c.layer.Table().Chunks(), archive.Chunks(), func(a, b toc.Chunk) bool { return a.ID == b.ID })
 }

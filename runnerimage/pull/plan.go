@@ -28,17 +28,22 @@ func (p *Puller) plan(l *published.Layer) plan {
 	if l.Format() != published.Frames {
 		result.regions = p.regions(l)
 	}
-	var last registry.Span
+	var last, planned registry.Span
 	for i, c := range l.Table().Chunks() {
-		span := registry.Span{Offset: c.Offset, Length: c.Length}
+		at := registry.Span{Offset: c.Offset, Length: c.Length}
+		if at.Length == 0 {
+			continue
+		}
+		if at != last { // several chunks may be in one
+			result.saved += at.Length
+		}
+		last = at
 		_, has := result.regions[i]
-		switch {
-		case has, l.Format() == published.Frames && p.Stock.Has(c.ID):
-			result.saved += span.Length
-		case span.Length > 0 && span.Offset >= last.Offset+last.Length:
-			// One that steps back, or has several chunks, is fetched when its
-			// turn comes, or is there.
-			result.spans, last = append(result.spans, span), span
+		has = has || l.Format() == published.Frames && p.Stock.Has(c.ID)
+		// One that steps back is fetched when its turn comes.
+		if !has && at.Offset >= planned.Offset+planned.Length {
+			result.saved -= at.Length
+			result.spans, planned = append(result.spans, at), at
 		}
 	}
 	return result

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/clipperregistry/runner/runnerimage/chunk"
@@ -70,6 +71,7 @@ type Puller struct {
 	client *registry.Client
 	ref    oci.Reference
 	Options
+	interval int64 // between checkpoints
 
 	reused  atomic.Int64
 	claimed atomic.Int64
@@ -77,7 +79,7 @@ type Puller struct {
 
 // New returns a Puller of the image that ref names.
 func New(client *registry.Client, ref oci.Reference, o Options) *Puller {
-	return &Puller{client: client, ref: ref, Options: o}
+	return &Puller{client: client, ref: ref, Options: o, interval: checkpointInterval}
 }
 
 // Stats counts what a Puller has done so far.
@@ -100,17 +102,23 @@ func (p *Puller) Stats() Stats {
 // Layer opens a layer. ctx governs the reading as well. The caller closes the
 // Entries.
 func (p *Puller) Layer(ctx context.Context, desc oci.Descriptor) (Entries, error) {
-	if p.Stock == nil {
-		return p.whole(ctx, desc, nil)
-	}
-	if entries := p.replay(ctx, desc); entries != nil {
-		return entries, nil
+	if p.Stock != nil {
+		if entries := p.replay(ctx, desc); entries != nil {
+			return entries, nil
+		}
 	}
 	if p.Offline {
 		return nil, fmt.Errorf("layer %s is %w", desc.Digest, ErrNotStored)
 	}
-	if entries := p.resume(ctx, desc); entries != nil {
-		return entries, nil
+	if p.Stock == nil {
+		w, err := p.whole(ctx, desc, nil)
+		if err != nil {
+			return nil, err
+		}
+		return w, nil
+	}
+	if entries, err := p.resume(ctx, desc); entries != nil || err != nil {
+		return entries, err
 	}
 	if !p.Tables || !published.Has(desc) {
 		return p.recorded(ctx, desc, nil, nil)
@@ -129,14 +137,16 @@ func (p *Puller) replay(ctx context.Context, desc oci.Descriptor) Entries {
 	if !ok {
 		return nil
 	}
-	table, err := toc.ParseTable(raw)
-	if err != nil {
+	a := &assembly{keep: kept{table: raw, claim: kind == stock.Claim}, known: true}
+	var err error
+	if a.table, err = toc.ParseTable(raw); err != nil {
 		p.Stock.Drop(kind, desc.Digest)
 		return nil
 	}
-	a := &assembly{table: table, claim: kind == stock.Claim}
-	if l, err := published.Load(desc, raw); err == nil {
-		a.layer, a.ranges = l, p.client.Ranges(p.ref, desc)
+	if a.table.Format() == byte(published.Frames) {
+		if l, err := published.Load(desc, raw); err == nil {
+			a.layer, a.ranges, a.plan = l, p.client.Ranges(p.ref, desc), p.plan(l)
+		}
 	}
 	return p.assemble(ctx, desc, a)
 }
@@ -154,27 +164,35 @@ func (p *Puller) patch(ctx context.Context, desc oci.Descriptor) (Entries, error
 		return b, failed
 	})
 	switch {
-	case failed != nil && !errors.Is(failed, registry.ErrNoRanges):
+	case failed != nil && !errors.Is(failed, registry.ErrNoRanges) && !errors.Is(failed, registry.ErrTooLarge):
 		ranges.Close()
 		return nil, failed
-	case err != nil:
+	case err != nil, !usable(l):
 		// The registry has no ranges, or the table is of no use: the archive
 		// is what counts.
 		return p.recorded(ctx, desc, ranges, nil)
 	}
 	plan := p.plan(l)
-	if plan.saved < fetched+worthwhile {
+	if plan.saved < fetched+worthwhile || p.isRefuted(desc) {
 		return p.recorded(ctx, desc, ranges, l)
 	}
-	a := &assembly{table: l.Table(), layer: l, ranges: ranges, plan: plan, claim: true, fetched: fetched}
+	a := &assembly{table: l.Table(), layer: l, ranges: ranges, plan: plan, keep: kept{claim: true}, fetched: fetched}
 	if l.Format() == published.Frames {
-		a.keep = &kept{table: l.Raw(), claim: true}
+		a.keep.table = l.Raw()
 		return p.assemble(ctx, desc, a), nil
 	}
 	a.foreign = true
 	r := newRecord(p, desc, p.assemble(ctx, desc, a))
-	r.keep = kept{pieces: l.Raw(), claim: true}
+	r.from, r.keep.pieces = a, l.Raw()
 	return r, nil
+}
+
+// usable says whether chunks can be fetched and, where they are to be the
+// store's own, kept as they are published.
+func usable(l *published.Layer) bool {
+	return !slices.ContainsFunc(l.Table().Chunks(), func(c toc.Chunk) bool {
+		return c.Length > registry.MaxSpan || l.Format() == published.Frames && c.Size > chunk.MaxSize
+	})
 }
 
 // worthwhile is how many bytes the store must save beyond those of the table:

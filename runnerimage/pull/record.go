@@ -18,29 +18,6 @@ import (
 	"github.com/clipperregistry/runner/runnerimage/toc"
 )
 
-// kept is what the store gets when a layer is complete.
-type kept struct {
-	// table is the layer's in the store's own cut, pieces that in its
-	// publisher's, where that is another one.
-	table, pieces []byte
-	// claim says that nobody has held the table against the archive.
-	claim bool
-}
-
-// keep puts the tables into the store, in which all chunks are.
-func (p *Puller) keep(desc oci.Descriptor, k kept) {
-	if k.claim {
-		p.Stock.Put(stock.Claim, desc.Digest, k.table)
-	} else {
-		p.Stock.Put(stock.Table, desc.Digest, k.table)
-		p.Stock.Drop(stock.Claim, desc.Digest)
-	}
-	if k.pieces != nil {
-		p.Stock.Put(stock.Pieces, desc.Digest, k.pieces)
-	}
-	p.Stock.Drop(stock.Resume, desc.Digest)
-}
-
 // record is a layer whose content is cut into chunks for the store while it is
 // read.
 type record struct {
@@ -50,6 +27,8 @@ type record struct {
 	keep   kept
 	// claim is what the archive is held against, or nil.
 	claim *claim
+	// from is what is recorded, if that is put together from a table.
+	from *assembly
 
 	table  *toc.Writer
 	cutter *chunk.Cutter
@@ -73,9 +52,7 @@ func (p *Puller) recorded(ctx context.Context, desc oci.Descriptor, ranges *regi
 	}
 	r := newRecord(p, desc, w)
 	r.claim = newClaim(l)
-	if l.Format() == published.Frames {
-		r.keep.table = l.Raw() // it has the spans as well
-	} else {
+	if l.Format() != published.Frames {
 		r.keep.pieces = l.Raw()
 	}
 	return r, nil
@@ -96,7 +73,7 @@ func (r *record) Next() (*layer.Entry, error) {
 		}
 	}
 	e, err := r.Entries.Next()
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil, r.complete()
 	}
 	if err != nil {
@@ -131,6 +108,11 @@ func (r *record) Read(p []byte) (int, error) {
 func (r *record) cut(c chunk.Chunk) error {
 	buf := contents.Get().(*[]byte)
 	*buf = append((*buf)[:0], c.Content...)
+	if len(r.cuts) == mostCuts {
+		if err := r.settle(); err != nil {
+			return err
+		}
+	}
 	cut := &toc.Chunk{Size: int64(len(*buf))}
 	r.cuts = append(r.cuts, cut)
 	r.work.Go(func() error {
@@ -141,6 +123,9 @@ func (r *record) cut(c chunk.Chunk) error {
 	})
 	return nil
 }
+
+// mostCuts bounds how many chunks the table's limits have not seen yet.
+const mostCuts = 4096
 
 // contents lends memory for the content of chunks.
 var contents = sync.Pool{New: func() any { return new([]byte) }}
@@ -169,27 +154,36 @@ func (r *record) complete() error {
 	if err := errors.Join(r.cutter.Close(), r.settle()); err != nil {
 		return err
 	}
-	raw, err := r.table.Bytes()
-	if err != nil {
+	table := r.table.Table()
+	var err error
+	if r.keep.table, err = table.Bytes(); err != nil {
 		return err
 	}
-	if r.claim != nil {
-		table, err := toc.ParseTable(raw)
-		if err == nil {
-			err = r.claim.end(table)
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.hold(table); err != nil {
+		return err
 	}
 	r.table = nil
-	if r.keep.table == nil {
-		r.keep.table = raw
-	}
 	if r.pack.Commit() {
 		r.puller.keep(r.desc, r.keep)
 	}
 	return io.EOF
+}
+
+// hold holds what was recorded against what its publisher says.
+func (r *record) hold(table *toc.Table) error {
+	if r.from != nil {
+		r.keep.claim = r.from.keep.claim // unless it had to read the archive
+	}
+	if r.claim == nil {
+		return nil
+	}
+	if err := r.claim.end(table); err != nil {
+		return r.puller.refuted(r.desc, err)
+	}
+	if r.claim.hasCutOf(table) {
+		r.keep.table = r.claim.layer.Raw() // it has the spans as well
+	}
+	return nil
 }
 
 // Close keeps the chunks of a layer that was not read to its end: the next run

@@ -23,7 +23,12 @@ func (p *Puller) whole(ctx context.Context, desc oci.Descriptor, ranges *registr
 	if err != nil {
 		return nil, err
 	}
-	return newWhole(blob, layer.Limits{})
+	entries, err := layer.NewReader(blob, layer.Limits{})
+	if err != nil {
+		blob.Close()
+		return nil, err
+	}
+	return &whole{entries, blob}, nil
 }
 
 func (p *Puller) blob(ctx context.Context, desc oci.Descriptor, ranges *registry.Ranges) (*registry.Blob, error) {
@@ -32,15 +37,6 @@ func (p *Puller) blob(ctx context.Context, desc oci.Descriptor, ranges *registry
 	}
 	defer ranges.Close()
 	return ranges.Whole(ctx)
-}
-
-func newWhole(blob *registry.Blob, limits layer.Limits) (*whole, error) {
-	entries, err := layer.NewReader(blob, limits)
-	if err != nil {
-		blob.Close()
-		return nil, err
-	}
-	return &whole{entries, blob}, nil
 }
 
 func (w *whole) Drain() error {

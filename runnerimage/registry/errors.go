@@ -154,6 +154,10 @@ func (c *Client) explain(ctx context.Context, p place, err error) error {
 	if hint != "" {
 		text += " (" + hint + ")"
 	}
+	if errors.Is(err, io.EOF) {
+		// A connection that was closed is no end of what was read from it.
+		err = io.ErrUnexpectedEOF
+	}
 	return &failure{kind: kind, text: text, cause: err}
 }
 

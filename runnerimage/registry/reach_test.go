@@ -84,6 +84,9 @@ func TestOutOfReach(t *testing.T) {
 				if err == nil || registry.OutOfReach(err) != test.want {
 					t.Errorf("%v: out of reach is %t, want %t", err, !test.want, test.want)
 				}
+				if errors.Is(err, io.EOF) {
+					t.Errorf("%v: a reader's end, for who asks", err)
+				}
 				if wrapped := fmt.Errorf("run: %w", err); registry.OutOfReach(wrapped) != test.want {
 					t.Errorf("wrapped it is otherwise: %v", wrapped)
 				}

@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -35,7 +34,7 @@ func (w *Writer) read(ctx context.Context, e *layer.Entry, content io.Reader, n 
 	}
 	c.data = c.data[:n]
 	if _, err := io.ReadFull(content, c.data); err != nil {
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		return nil, fmt.Errorf("read content of %q: %w", "/"+e.Name, err)

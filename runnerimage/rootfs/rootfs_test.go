@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -561,6 +562,14 @@ func TestFailures(t *testing.T) {
 			t.Error("accepted")
 		}
 	})
+	t.Run("connection ends between entries", func(t *testing.T) {
+		w, err := newContainer(t).open().NewWriter(t.Context(), toc.NewTree(1))
+		must(t, err)
+		defer w.Close()
+		if err := w.Layer(t.Context(), 0, broken{}); err == nil {
+			t.Error("taken for the layer's end")
+		}
+	})
 	t.Run("canceled", func(t *testing.T) {
 		c := newContainer(t)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -587,6 +596,11 @@ func TestFailures(t *testing.T) {
 		}
 	})
 }
+
+// broken is a layer whose connection was closed at once.
+type broken struct{ io.Reader }
+
+func (broken) Next() (*layer.Entry, error) { return nil, fmt.Errorf("read: %w", io.EOF) }
 
 // terabyte is a layer of one file of a terabyte of zeros, as far as it is
 // read.

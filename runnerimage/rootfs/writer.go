@@ -184,7 +184,7 @@ func (w *Writer) Layer(ctx context.Context, rank int, entries Entries) error {
 			return err
 		}
 		e, err := entries.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // itself: a broken connection's error may wrap one
 			break
 		}
 		if err != nil {

@@ -31,6 +31,9 @@ const (
 	// Pieces is the toc.Table of a layer in its publisher's cut, where that is
 	// another one.
 	Pieces Kind = "pieces"
+	// Refuted is empty, and there for a layer whose published table is not
+	// that of its archive.
+	Refuted Kind = "refuted"
 	// Resume is how far the pull of a layer came.
 	Resume Kind = "resume"
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/clipperregistry/runner/runnerimage/chunk"
 	"github.com/clipperregistry/runner/runnerimage/store"
@@ -32,9 +33,7 @@ type Stock struct {
 	dir      *store.Dir
 	snapshot *store.Snapshot
 	warn     func(string)
-
-	mu     sync.Mutex
-	closed bool // no more writes: one has failed
+	full     atomic.Bool // nothing more is written: a write has failed
 }
 
 // Open opens the store in dir, or makes one there, and takes back what killed
@@ -66,9 +65,9 @@ func (s *Stock) Close() { s.snapshot.Close() }
 // Has says whether a chunk is there. It is not evicted before Close.
 func (s *Stock) Has(id store.ID) bool { return s.snapshot.Has(id) }
 
-// Chunk appends the content of a chunk to dst. An error says that the chunk
-// must be had from elsewhere: it is not there, or it was damaged and is
-// forgotten.
+// Chunk appends the content of a chunk, which is said to have size bytes, to
+// dst. An error says that the chunk must be had from elsewhere: it is not there,
+// it has another size, or it was damaged and is forgotten.
 func (s *Stock) Chunk(dst []byte, id store.ID, size int64) ([]byte, error) {
 	buf := stored.Get().(*[]byte)
 	defer stored.Put(buf)
@@ -76,30 +75,27 @@ func (s *Stock) Chunk(dst []byte, id store.ID, size int64) ([]byte, error) {
 	if *buf, err = s.snapshot.ReadChunk(id, *buf); err != nil {
 		return dst, err
 	}
-	content, err := chunk.Decode(dst, *buf, int(size))
-	if err == nil && chunk.IDOf(content[len(dst):]) == id {
-		return content, nil
+	content, err := chunk.Decode(dst, *buf, chunk.MaxSize)
+	if err != nil || chunk.IDOf(content[len(dst):]) != id {
+		s.snapshot.Reject(id)
+		return dst, fmt.Errorf("chunk %x: %w", id, store.ErrCorrupt)
 	}
-	s.snapshot.Reject(id)
-	return dst, fmt.Errorf("chunk %x: %w", id, store.ErrCorrupt)
+	if got := int64(len(content) - len(dst)); got != size {
+		// A publisher's table can say so: that does the chunk no harm.
+		return dst, fmt.Errorf("chunk %x has %d bytes and not %d", id, got, size)
+	}
+	return content, nil
 }
 
 // stored lends buffers for chunks as they are stored.
 var stored = sync.Pool{New: func() any { return new([]byte) }}
 
 // writable says whether it makes sense to write.
-func (s *Stock) writable() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.closed
-}
+func (s *Stock) writable() bool { return !s.full.Load() }
 
 // failed ends writing, and says so once.
 func (s *Stock) failed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.closed = true
+	if !s.full.Swap(true) {
 		s.warn(fmt.Sprintf("the store takes nothing more of this run: %v", err))
 	}
 }
