@@ -27,7 +27,7 @@ image: build
 	go run ./cmd/build-image -version '$(VERSION)' -revision '$(REVISION)' -push '$(PUSH)'
 
 demo: image
-	test/setup/install.sh
+	test/setup/install.sh packages
 	$(WITH_STACK) --engine-optional test/setup/demo.sh
 
 test: image

@@ -90,7 +90,7 @@ func compare(t *testing.T, want, got []treediff.Node, touched ...string) {
 		more = fmt.Sprintf("\n… and %d more", len(differences)-most)
 		differences = differences[:most]
 	}
-	t.Errorf("the tree through the runner differs:\n%s%s", strings.Join(differences, "\n"), more)
+	t.Errorf("the tree differs:\n%s%s", strings.Join(differences, "\n"), more)
 }
 
 // without returns the nodes without the modification times of some paths.
@@ -107,8 +107,14 @@ func without(nodes []treediff.Node, touched []string) []treediff.Node {
 // compareTrees pulls the image, runs it both ways and compares the trees.
 func compareTrees(t *testing.T, ref string, touched ...string) {
 	t.Helper()
-	lab.Engine.Pull(t, ref)
-	want := lab.Snapshot(t, stack.RunSpec{Image: ref, Via: stack.Direct})
+	want := pulledTree(t, ref)
 	got := lab.Snapshot(t, stack.RunSpec{Image: ref, Via: stack.Runner})
 	compare(t, want, got, touched...)
+}
+
+// pulledTree pulls the image and returns the tree that the engine gives.
+func pulledTree(t *testing.T, ref string) []treediff.Node {
+	t.Helper()
+	lab.Engine.Pull(t, ref)
+	return lab.Snapshot(t, stack.RunSpec{Image: ref, Via: stack.Direct})
 }

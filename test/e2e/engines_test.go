@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -150,7 +151,11 @@ func output(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-func startPodman(t *testing.T) func(*testing.T, []string, ...string) []byte {
+// Podman's own limits are above what a machine may allow.
+const podmanFiles, podmanProcesses = "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"
+
+// newPodman returns the command line of a Podman with a storage of its own.
+func newPodman(t *testing.T) func(args ...string) []byte {
 	dir := lab.Scratch(t)
 	storage := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--cgroup-manager", "cgroupfs"}
 	t.Cleanup(func() {
@@ -158,31 +163,43 @@ func startPodman(t *testing.T) func(*testing.T, []string, ...string) []byte {
 			t.Errorf("clean up podman: %v: %s", err, out)
 		}
 	})
-	// It says which of its registries it takes the name to be of.
-	loaded := strings.Fields(string(output(t, "podman", append(slices.Clone(storage), "load", "--quiet", "--input", runnerArchive(t))...)))
-	return func(t *testing.T, env []string, args ...string) []byte {
-		// Its own limits are above what a machine may allow, and its health
-		// checks are timers of systemd, which need not be there.
-		command := append(slices.Clone(storage), "run", "--rm", "--network", "host", "--pull", "never", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--no-healthcheck")
-		for _, variable := range env {
-			command = append(command, "--env", variable)
-		}
-		return output(t, "podman", append(append(command, loaded[len(loaded)-1]), args...)...)
+	return func(args ...string) []byte {
+		t.Helper()
+		return output(t, "podman", slices.Concat(storage, args)...)
 	}
 }
 
-func startContainerd(t *testing.T) func(*testing.T, []string, ...string) []byte {
-	dir, err := os.MkdirTemp("", "clipper-containerd-") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
+func startPodman(t *testing.T) func(*testing.T, []string, ...string) []byte {
+	podman := newPodman(t)
+	// It says which of its registries it takes the name to be of.
+	loaded := strings.Fields(string(podman("load", "--quiet", "--input", runnerArchive(t))))
+	return func(t *testing.T, env []string, args ...string) []byte {
+		// Its health checks are timers of systemd, which need not be there.
+		command := []string{"run", "--rm", "--network", "host", "--pull", "never", podmanFiles, podmanProcesses, "--no-healthcheck"}
+		for _, variable := range env {
+			command = append(command, "--env", variable)
+		}
+		return podman(append(append(command, loaded[len(loaded)-1]), args...)...)
 	}
-	socket := filepath.Join(dir, "containerd.sock")
-	data := lab.Scratch(t)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
+}
+
+// newContainerd starts a containerd that shares nothing with an engine's, and
+// returns its command line. bin is where its programs are, "" for the PATH.
+func newContainerd(t *testing.T, bin string) func(args ...string) []byte {
+	t.Helper()
+	run, err := os.MkdirTemp("", "clipper-containerd-") // a socket's path is short
+	try(t, err)
+	t.Cleanup(func() { os.RemoveAll(run) })
+	socket, config := filepath.Join(run, "containerd.sock"), filepath.Join(run, "config.toml")
+	// The plugin would listen where all containerds do.
+	try(t, os.WriteFile(config, []byte("version = 2\ndisabled_plugins = ['io.containerd.nri.v1.nri']\n"), 0o600))
+	log, err := os.Create(filepath.Join(run, "log"))
+	try(t, err)
+	defer log.Close()
+	daemon := exec.Command(filepath.Join(bin, "containerd"), "--config", config, "--address", socket, "--root", lab.Scratch(t), "--state", filepath.Join(run, "state"))
+	if bin != "" {
+		daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")) // for its own shim
 	}
-	daemon := exec.Command("containerd", "--address", socket, "--root", data, "--state", filepath.Join(dir, "state"), "--config", "/dev/null")
 	daemon.Stdout, daemon.Stderr = log, log
 	if err := daemon.Start(); err != nil {
 		t.Fatalf("start containerd (run `make test`, which installs it): %v", err)
@@ -191,24 +208,30 @@ func startContainerd(t *testing.T) func(*testing.T, []string, ...string) []byte 
 		if err := daemon.Process.Signal(os.Interrupt); err == nil {
 			_ = daemon.Wait() // interrupted, so its status says nothing
 		}
-		log.Close()
-		os.RemoveAll(dir)
 	})
 	awaitSocket(t, socket, log.Name())
-	output(t, "ctr", "--address", socket, "images", "import", runnerArchive(t))
+	return func(args ...string) []byte {
+		t.Helper()
+		return output(t, filepath.Join(bin, "ctr"), append([]string{"--address", socket}, args...)...)
+	}
+}
+
+func startContainerd(t *testing.T) func(*testing.T, []string, ...string) []byte {
+	ctr := newContainerd(t, "")
+	ctr("images", "import", runnerArchive(t))
 	runs := 0
 	return func(t *testing.T, env []string, args ...string) []byte {
 		runs++
-		command := []string{"--address", socket, "run", "--rm", "--net-host"}
+		command := []string{"run", "--rm", "--net-host"}
 		for _, variable := range env {
 			command = append(command, "--env", variable)
 		}
-		command = append(command, "docker.io/"+stack.RunnerImage, filepath.Base(dir)+"-"+string(rune('a'+runs)))
+		command = append(command, "docker.io/"+stack.RunnerImage, fmt.Sprintf("clipper-e2e-%d-%d", os.Getpid(), runs))
 		if len(args) > 0 {
 			// For ctr, arguments replace the entrypoint too.
 			command = append(append(command, "/.clipper-runner/runner"), args...)
 		}
-		return output(t, "ctr", command...)
+		return ctr(command...)
 	}
 }
 

@@ -36,6 +36,7 @@ type pulled struct {
 	size    int64  // of that
 	total   int64  // of all blobs
 	layers  int64  // of all layers
+	last    int64  // of the last one
 	snapped []treediff.Node
 }
 
@@ -49,29 +50,43 @@ func noise(name string, n int) tarball.Entry {
 // push pushes an image, pulls it directly and takes its snapshot.
 func push(t *testing.T, repository string, img stack.Image) pulled {
 	t.Helper()
-	p := pulled{ref: lab.Push(t, repository, img)}
-	ref, err := name.ParseReference(p.ref, name.Insecure)
+	p := described(t, lab.Push(t, repository, img))
+	p.snapped = pulledTree(t, p.ref)
+	return p
+}
+
+// inRegistry is an image as the registry has it.
+func inRegistry(t *testing.T, ref string) (v1.Image, *v1.Manifest) {
+	t.Helper()
+	parsed, err := name.ParseReference(ref, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := remote.Image(ref, remote.WithContext(t.Context()))
+	img, err := remote.Image(parsed, remote.WithContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := pushed.Manifest()
+	manifest, err := img.Manifest()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return img, manifest
+}
+
+// described is an image of the registry that nobody has pulled yet.
+func described(t *testing.T, ref string) pulled {
+	t.Helper()
+	_, manifest := inRegistry(t, ref)
+	p := pulled{ref: ref}
 	p.config, p.total = manifest.Config.Digest.String(), manifest.Config.Size
 	for _, desc := range manifest.Layers {
 		p.total += desc.Size
 		p.layers += desc.Size
+		p.last = desc.Size
 		if desc.Size > p.size {
 			p.layer, p.size = desc.Digest.String(), desc.Size
 		}
 	}
-	lab.Engine.Pull(t, p.ref)
-	p.snapped = lab.Snapshot(t, stack.RunSpec{Image: p.ref, Via: stack.Direct})
 	return p
 }
 
@@ -266,6 +281,12 @@ func TestFaults(t *testing.T) {
 }
 
 func (c faultCase) start(t *testing.T, image pulled) faultRun {
+	proxy := lab.Proxy(t, c.rules(image)...)
+	return faultRun{c, image, lab.Start(t, snapshotSpec(t, proxy.Through(image.ref)))}
+}
+
+// rules are those of the case for an image.
+func (c faultCase) rules(image pulled) []faultproxy.Rule {
 	rule := c.at.rule(image)
 	rule.Skip, rule.Times, rule.Fault = c.skip, c.times, c.fault(image.size/16)
 	rules := []faultproxy.Rule{rule}
@@ -274,8 +295,7 @@ func (c faultCase) start(t *testing.T, image pulled) faultRun {
 		after.Skip, after.Times, after.Fault = c.skip+c.times, 0, c.more
 		rules = append(rules, after)
 	}
-	proxy := lab.Proxy(t, rules...)
-	return faultRun{c, image, lab.Start(t, snapshotSpec(t, proxy.Through(image.ref)))}
+	return rules
 }
 
 // snapshotSpec is the container that Snapshot runs, to be started.

@@ -1,8 +1,28 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need beside Go, git, make and node, from
-# the distribution's packages (Debian 12 and 13), and starts no service. Does
-# nothing when everything is there.
+# the distribution's packages (Debian 12 and 13), and starts no service; and
+# builds what these do not have into the clone's .setup/bin. Does nothing when
+# everything is there.
+#
+#   install.sh [packages]
+#
+# With "packages" it builds nothing.
 set -euo pipefail
+
+# The tests have a containerd of the second generation read what we publish.
+# They know where it is, and it is not on PATH: the engines keep the
+# distribution's.
+build_containerd() {
+	local module=github.com/containerd/containerd/v2 version=v2.4.2 bin built
+	bin=$(realpath "$(dirname "$0")/../..")/.setup/bin
+	built=$(go version -m "$bin"/{containerd,ctr,containerd-shim-runc-v2} 2>/dev/null | grep -cP "\tmod\t$module\t$version\t") || true
+	[ "$built" != 3 ] || return 0
+	echo "set-up: building containerd $version"
+	mkdir -p "$bin"
+	# Without CRI and the snapshotters that need C or disks of their own.
+	GOBIN=$bin CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' -tags 'no_btrfs no_cri no_devmapper no_zfs' \
+		"$module"/cmd/{containerd,ctr,containerd-shim-runc-v2}"@$version"
+}
 
 # Every part is known by a command: "command package…". Debian 13 has the
 # docker command in a package of its own, which Debian 12 does not know.
@@ -11,6 +31,7 @@ parts() {
 		dockerd docker.io
 		docker docker.io docker-cli
 		containerd containerd
+		runc runc
 		docker-registry docker-registry
 		mmdebstrap mmdebstrap
 		gpg gpg
@@ -65,6 +86,7 @@ command -v apt-get >/dev/null || {
 	echo "set-up: no apt-get here: the tests and the demo need Debian 12 or 13" >&2
 	exit 1
 }
+[ "${1-}" = packages ] || build_containerd
 # Administrators' commands are not on everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 mapfile -t wanted < <(missing)
@@ -76,7 +98,7 @@ if [ ${#wanted[@]} = 0 ] && [ -n "$lists" ]; then
 fi
 if [ "$(id -u)" != 0 ]; then
 	echo "set-up: root is needed to install ${wanted[*]:-the package lists}; asking sudo"
-	exec sudo -- "$0"
+	exec sudo -- "$0" packages
 fi
 
 export DEBIAN_FRONTEND=noninteractive

@@ -74,30 +74,29 @@ func (i Image) With(c Compression) Image {
 // reference with the registry's host.
 func (s *Stack) Push(t testing.TB, repository string, image Image) string {
 	t.Helper()
-	ref, err := name.ParseReference(s.Registry+"/"+repository+":e2e", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
 	img, err := image.assemble(s.Scratch(t))
 	if err != nil {
 		t.Fatalf("build image %s: %v", repository, err)
 	}
-	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
-		t.Fatalf("push %s: %v", ref, err)
-	}
-	return ref.String()
+	return s.PushImage(t, repository, img)
 }
 
 // PushArchive pushes the image in an archive for `docker load`.
 func (s *Stack) PushArchive(t testing.TB, repository, archive string) string {
 	t.Helper()
-	ref, err := name.ParseReference(s.Registry+"/"+repository+":e2e", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
 	img, err := tarball.ImageFromPath(archive, nil)
 	if err != nil {
 		t.Fatalf("read %s (run `make image`): %v", archive, err)
+	}
+	return s.PushImage(t, repository, img)
+}
+
+// PushImage pushes an image that was made elsewhere.
+func (s *Stack) PushImage(t testing.TB, repository string, img v1.Image) string {
+	t.Helper()
+	ref, err := name.ParseReference(s.Registry+"/"+repository+":e2e", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
 		t.Fatalf("push %s: %v", ref, err)

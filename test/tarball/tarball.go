@@ -19,6 +19,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"path"
 	"sort"
 	"strconv"
@@ -129,8 +130,39 @@ func Global(key, value string) Entry {
 	return entry(tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", Mode: 0o644}, record(key, value), nil)
 }
 
+// In puts entries into a directory: their names, and what hard links and
+// absolute symlinks name. Raw bytes stay as they are.
+func In(dir string, entries ...Entry) []Entry {
+	moved := make([]Entry, 0, len(entries))
+	for _, e := range entries {
+		if e.raw == nil {
+			e.moveTo(dir)
+		}
+		moved = append(moved, e)
+	}
+	return moved
+}
+
+func (e *Entry) moveTo(dir string) {
+	h := &e.header
+	h.Name = dir + "/" + strings.TrimPrefix(h.Name, "/")
+	switch {
+	case h.Typeflag == tar.TypeLink:
+		h.Linkname = dir + "/" + strings.TrimPrefix(h.Linkname, "/")
+	case strings.HasPrefix(h.Linkname, "/"):
+		h.Linkname = "/" + dir + h.Linkname
+	}
+	if name, ok := h.PAXRecords[sparseName]; ok {
+		h.PAXRecords = maps.Clone(h.PAXRecords)
+		h.PAXRecords[sparseName] = dir + "/" + name
+	}
+}
+
 // Raw puts bytes between entries as they are.
 func Raw(b []byte) Entry { return Entry{raw: b} }
+
+// sparseName is the record that has a sparse file's real name.
+const sparseName = "GNU.sparse.name"
 
 // Fragment is a piece of data within a sparse file.
 type Fragment struct {
@@ -151,7 +183,7 @@ func Sparse(name string, size int64, fragments []Fragment, opts ...Option) Entry
 	opts = append([]Option{
 		PAX("GNU.sparse.major", "1"),
 		PAX("GNU.sparse.minor", "0"),
-		PAX("GNU.sparse.name", name),
+		PAX(sparseName, name),
 		PAX("GNU.sparse.realsize", strconv.FormatInt(size, 10)),
 	}, opts...)
 	return File("GNUSparseFile.0/"+path.Base(name), content, opts...)

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,23 @@ func TestBuild(t *testing.T) {
 		if want.PAXRecords != nil && !maps.Equal(got.PAXRecords, want.PAXRecords) {
 			t.Errorf("entry %d has the records %q, want %q", i, got.PAXRecords, want.PAXRecords)
 		}
+	}
+}
+
+func TestIn(t *testing.T) {
+	hole := tarball.Sparse("a/hole", 3, nil)
+	headers, _ := read(t, tarball.Build(tarball.In("in",
+		tarball.Dir("/a"), tarball.Opaque(""), tarball.HardLink("l", "/a/b"), tarball.Symlink("s", "/a"), tarball.Symlink("up", "../a"), hole)...))
+	var got []string
+	for _, h := range headers {
+		got = append(got, h.Name+" "+h.Linkname)
+	}
+	want := []string{"in/a/ ", "in/.wh..wh..opq ", "in/l in/a/b", "in/s /in/a", "in/up ../a", "in/a/hole "}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if headers, _ := read(t, tarball.Build(hole)); headers[0].Name != "a/hole" {
+		t.Errorf("the entry itself was moved to %q", headers[0].Name)
 	}
 }
 
