@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/clipperregistry/runner/runnerimage/inflate"
 )
 
 // maxWindow bounds the memory of zstd. It is what zstd(1) accepts by default
@@ -18,16 +20,21 @@ const maxWindow = 128 << 20
 
 const block = 512 // of tar
 
+// buffer is before what reads little at a time. Decompressors read more at
+// once, and then nothing is copied through it.
+const buffer = 16 << 10
+
 // decompress reads the start of what r holds, which is the blob from p on, and
 // returns the tar stream that starts there. A trail, if there is one, is told
 // the places that follow.
-func decompress(r *source, p Position, t *trail) (io.ReadCloser, error) {
+func decompress(b *blob, p Position, t *trail) (io.ReadCloser, error) {
 	switch p.at {
 	case plainTar:
-		return plain(r, t)
-	case gzipMember, gzipBlock:
-		return gunzip(r, p, t)
+		return plain(bufio.NewReaderSize(b, buffer), t)
+	case gzipStart, gzipBlock:
+		return gunzip(b, p, t)
 	}
+	r := bufio.NewReaderSize(b, buffer)
 	start, err := r.Peek(block)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -37,7 +44,7 @@ func decompress(r *source, p Position, t *trail) (io.ReadCloser, error) {
 	case len(start) == 0, isTar(start):
 		return plain(r, t)
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return gunzip(r, Position{at: gzipMember}, t)
+		return gunzip(r, Position{at: gzipStart}, t)
 	case isZstd(start):
 		// Concurrency 1 decodes in the goroutine that reads.
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -54,7 +61,7 @@ func decompress(r *source, p Position, t *trail) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("the blob is neither tar nor gzip nor zstd: it starts with % x (%q)", first, first)
 }
 
-func plain(r *source, t *trail) (io.ReadCloser, error) {
+func plain(r io.Reader, t *trail) (io.ReadCloser, error) {
 	if t != nil {
 		t.plain = true
 	}
@@ -92,31 +99,18 @@ func isZstd(b []byte) bool {
 // isTrailer says that a decompressor found bytes after a member or frame that
 // start no other.
 func isTrailer(err error) bool {
-	return errors.Is(err, errMember) || errors.Is(err, zstd.ErrMagicMismatch)
+	return errors.Is(err, inflate.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch)
 }
-
-// source is a blob with a buffer, from which exactly what is needed is taken.
-type source struct {
-	*bufio.Reader
-	blob *blob
-}
-
-func newSource(b *blob) *source { return &source{bufio.NewReaderSize(b, 64<<10), b} }
-
-// taken is how many bytes of the blob are before the next one.
-func (s *source) taken() int64 { return s.blob.n - int64(s.Buffered()) }
 
 // blob remembers how reading ended, so that a failure of the source and
 // damage of what it holds stay two things.
 type blob struct {
 	r   io.Reader
-	n   int64 // bytes of the blob that were read, or are before r
 	err error
 }
 
 func (b *blob) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	b.n += int64(n)
 	if err != nil && err != io.EOF {
 		b.err = err
 	}

@@ -37,10 +37,10 @@ type Position struct {
 type format uint8
 
 const (
-	anyLayer   format = iota // the start of one
-	plainTar                 // a tar stream, whatever came before
-	gzipMember               // the header of a member
-	gzipBlock                // a block within a member
+	anyLayer  format = iota // the start of one
+	plainTar                // a tar stream, whatever came before
+	gzipStart               // the header of the first member
+	gzipBlock               // a block within a member
 )
 
 // Position is where the Reader is: behind the entries and content bytes that
@@ -73,11 +73,11 @@ func (r *Reader) Position() (Position, bool) {
 // before ResumeReader returns. The Reader must be closed.
 func ResumeReader(r io.Reader, p Position, limits Limits) (*Reader, error) {
 	lr := &Reader{limits: limits.withDefaults(), direct: true}
-	lr.blob = &blob{r: r, n: p.Blob}
+	lr.blob = &blob{r: r}
 	if limits.Checkpoints > 0 {
 		lr.trail = &trail{every: limits.Checkpoints, offset: p.begin}
 	}
-	inflate, err := decompress(newSource(lr.blob), p, lr.trail)
+	inflate, err := decompress(lr.blob, p, lr.trail)
 	if err != nil {
 		return nil, fmt.Errorf("read layer: %w", lr.blob.blame(lr.blob.explain(err)))
 	}
@@ -105,8 +105,10 @@ func ResumeReader(r io.Reader, p Position, limits Limits) (*Reader, error) {
 // whose content ends where the real one's does, and whose first bytes are
 // made up too, since the padding depends on the size.
 func (r *Reader) skipTo(p Position) error {
-	if _, err := io.CopyN(io.Discard, r.stream, p.Tar-p.begin); err != nil {
-		return malformed(noEOF(err))
+	if _, err := io.CopyN(io.Discard, r.stream, p.Tar-p.begin); err == io.EOF {
+		return malformed(io.ErrUnexpectedEOF)
+	} else if err != nil {
+		return malformed(err)
 	}
 	before := p.Tar % block
 	if before+p.Rest == 0 {
@@ -218,8 +220,8 @@ func (p Position) possible() bool {
 		return !member && p.Blob == 0 && p.Tar == 0 && p.Rest == 0
 	case plainTar:
 		return !member && p.Blob == p.Tar && p.Blob == p.begin
-	case gzipMember:
-		return !member
+	case gzipStart:
+		return !member && p.Blob == 0 && p.begin == 0
 	case gzipBlock:
 		return true
 	}
