@@ -100,6 +100,9 @@ var lensOrder = [numLens]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 1
 // startDynamic reads the codes of a block: RFC 1951, 3.2.7.
 func (z *Reader) startDynamic() {
 	lits, dists, n := z.take(5)+257, z.take(5)+1, z.take(4)+4
+	if z.err != nil {
+		return
+	}
 	if lits > 286 || dists > 30 {
 		z.corrupt()
 		return
@@ -123,17 +126,19 @@ func (z *Reader) startDynamic() {
 // takeLens reads lengths in the code for them that the distances' table holds.
 func (z *Reader) takeLens(lens []uint8) bool {
 	for i := 0; i < len(lens); {
-		// A code and its extra bits are 14 bits at most, and no end of a
-		// block and a member is closer than that.
-		if !z.want(14) {
-			return false
-		}
 		e := z.dist[z.bits&(1<<lenBits-1)]
+		n := uint(e & 63)
+		if n > z.nbits {
+			if !z.want(z.nbits + 1) {
+				return false
+			}
+			continue
+		}
 		if e&special != 0 {
 			return false
 		}
-		z.bits >>= e & 63
-		z.nbits -= uint(e & 63)
+		z.bits >>= n
+		z.nbits -= n
 		s := uint8(e >> 16)
 		if s < 16 {
 			lens[i] = s
