@@ -20,10 +20,9 @@ func checkpoints(t *testing.T, z *inflate.Reader, before int64, n func() int) (a
 		}
 		all = append(all, c)
 	})
-	for {
-		b := make([]byte, n())
-		m, err := z.Read(b)
-		content = append(content, b[:m]...)
+	for buf := make([]byte, 1<<17); ; {
+		m, err := z.Read(buf[:n()])
+		content = append(content, buf[:m]...)
 		if err != nil {
 			return all, content, err
 		}

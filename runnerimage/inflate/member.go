@@ -50,7 +50,7 @@ func (z *Reader) skipHeader() bool {
 		start[i] = z.headerByte()
 	}
 	flags := start[3]
-	if start[0] != 0x1f || start[1] != 0x8b || start[2] != 8 || flags >= flagReserved {
+	if start[0] != 0x1f || start[1] != 0x8b || start[2] != 8 {
 		return false
 	}
 	if flags&flagExtra != 0 {
@@ -66,8 +66,10 @@ func (z *Reader) skipHeader() bool {
 	if flags&flagComment != 0 && !z.skipString() {
 		return false
 	}
-	sum := uint(^z.crc & 0xffff)
-	return flags&flagSum == 0 || z.take(16) == sum
+	if sum := uint(^z.crc & 0xffff); flags&flagSum != 0 && z.take(16) != sum {
+		return false
+	}
+	return flags < flagReserved
 }
 
 func (z *Reader) skipString() bool {

@@ -71,25 +71,9 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// readBy reads to an error, n() bytes at a time.
-func readBy(r io.Reader, n func() int) ([]byte, error) {
-	var content []byte
-	for {
-		b := make([]byte, max(1, n()))
-		m, err := r.Read(b)
-		content = append(content, b[:m]...)
-		if err == io.EOF {
-			return content, nil
-		}
-		if err != nil {
-			return content, err
-		}
-	}
-}
-
 // read reads the whole of a stream; source and output are cut as rnd likes.
 func read(z *inflate.Reader, stream []byte, rnd *rand.Rand) ([]byte, error) {
-	in, out := rnd.Intn(17), rnd.Intn(18)
+	in := rnd.Intn(17)
 	source := &pieces{stream, func(int) int { return 1 + rnd.Intn(1<<in) }}
 	if err := z.Reset(source); err != nil {
 		return nil, err
@@ -99,7 +83,17 @@ func read(z *inflate.Reader, stream []byte, rnd *rand.Rand) ([]byte, error) {
 		_, err := z.WriteTo(&content)
 		return content.Bytes(), err
 	}
-	return readBy(z, func() int { return 1 + rnd.Intn(1<<out) })
+	var content []byte
+	for buf := make([]byte, 1<<rnd.Intn(18)); ; {
+		n, err := z.Read(buf[:1+rnd.Intn(len(buf))])
+		content = append(content, buf[:n]...)
+		if err == io.EOF {
+			return content, nil
+		}
+		if err != nil {
+			return content, err
+		}
+	}
 }
 
 // check compares a reading of a stream with the standard library's.

@@ -20,21 +20,21 @@ const maxWindow = 128 << 20
 
 const block = 512 // of tar
 
-// buffer is before what reads little at a time. Decompressors read more at
-// once, and then nothing is copied through it.
+// buffer is for what reads little at a time. Decompressors read more than that
+// at once, and then past it.
 const buffer = 16 << 10
 
-// decompress reads the start of what r holds, which is the blob from p on, and
+// decompress reads the start of what b holds, which is the blob from p on, and
 // returns the tar stream that starts there. A trail, if there is one, is told
 // the places that follow.
 func decompress(b *blob, p Position, t *trail) (io.ReadCloser, error) {
+	r := bufio.NewReaderSize(b, buffer)
 	switch p.at {
 	case plainTar:
-		return plain(bufio.NewReaderSize(b, buffer), t)
+		return plain(r, t)
 	case gzipStart, gzipBlock:
-		return gunzip(b, p, t)
+		return gunzip(r, p, t)
 	}
-	r := bufio.NewReaderSize(b, buffer)
 	start, err := r.Peek(block)
 	if err != nil && err != io.EOF {
 		return nil, err

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 
-	format "github.com/clipperregistry/runner/runnerimage/layer"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/clipperregistry/runner/runnerimage/inflate"
+	format "github.com/clipperregistry/runner/runnerimage/layer"
 )
 
 // maxWindow bounds the memory of zstd. It is what zstd(1) accepts by default.
@@ -26,11 +27,11 @@ func decompress(blob io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(r)
+		z, err := inflate.NewReader(r)
 		if err != nil {
 			return nil, malformed(err)
 		}
-		return lenient{z}, nil
+		return lenient{io.NopCloser(z)}, nil
 	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}), // RFC 8878, 3.1.1
 		len(start) == 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:], []byte{0x2a, 0x4d, 0x18}): // a skippable frame, 3.1.2
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -48,7 +49,7 @@ type lenient struct{ io.ReadCloser }
 
 func (l lenient) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) {
+	if errors.Is(err, inflate.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) {
 		err = io.EOF
 	}
 	if err != nil && err != io.EOF {

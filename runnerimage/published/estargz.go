@@ -10,8 +10,7 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/klauspost/compress/gzip"
-
+	"github.com/clipperregistry/runner/runnerimage/inflate"
 	"github.com/clipperregistry/runner/runnerimage/layer"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 	"github.com/clipperregistry/runner/runnerimage/toc"
@@ -117,11 +116,10 @@ type eStargz struct {
 
 // addEntries adds what the TOC lists.
 func (e *eStargz) addEntries(digest toc.ID) error {
-	z, err := gzip.NewReader(bytes.NewReader(e.packed))
+	z, err := inflate.NewReader(bytes.NewReader(e.packed))
 	if err != nil {
 		return err
 	}
-	defer z.Close()
 	archive, start, err := e.openTOC(z)
 	if err != nil {
 		return err
@@ -177,11 +175,10 @@ func (e *eStargz) addTOC(span []byte) error {
 // BuildKit writes the archive's end mark before it, and then no reader of the
 // tar file sees a TOC; the TOC is the same.
 func (e *eStargz) reaches(span []byte) (bool, error) {
-	z, err := gzip.NewReader(io.MultiReader(bytes.NewReader(span), bytes.NewReader(e.packed)))
+	z, err := inflate.NewReader(io.MultiReader(bytes.NewReader(span), bytes.NewReader(e.packed)))
 	if err != nil {
 		return false, err
 	}
-	defer z.Close()
 	if _, err := io.CopyN(io.Discard, z, e.lastEnd); err != nil {
 		return false, err
 	}

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/clipperregistry/runner/runnerimage/inflate"
 	"github.com/clipperregistry/runner/runnerimage/toc"
 )
 
@@ -90,7 +90,7 @@ func (m *members) decode(dst, span []byte, skip, size int64) ([]byte, error) {
 // inflater is a decoder of one span at a time.
 type inflater struct {
 	span bytes.Reader
-	gzip gzip.Reader
+	gzip *inflate.Reader
 	zstd *zstd.Decoder
 }
 
@@ -98,7 +98,10 @@ func (z *inflater) open(span []byte) (io.Reader, error) {
 	z.span.Reset(span)
 	switch {
 	case bytes.HasPrefix(span, []byte{0x1f, 0x8b}):
-		return &z.gzip, z.gzip.Reset(&z.span)
+		if z.gzip == nil {
+			z.gzip = new(inflate.Reader)
+		}
+		return z.gzip, z.gzip.Reset(&z.span)
 	case !bytes.HasPrefix(span, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return nil, fmt.Errorf("the span is neither gzip nor zstd: it starts with % x", span[:min(len(span), 4)])
 	case z.zstd == nil:
