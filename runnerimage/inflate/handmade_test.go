@@ -1,10 +1,10 @@
 package inflate_test
 
-// handmade are DEFLATE streams that no compressor makes. The standard library
-// tells which of them are right.
+// handmade are DEFLATE streams that no compressor makes.
 func handmade() []struct {
 	name     string
 	deflated []byte
+	right    bool
 } {
 	const (
 		final   = 1
@@ -64,7 +64,7 @@ func handmade() []struct {
 		ladder(286, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 256, 257, 284, 285),
 		ladder(30, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1),
 	)
-	for range 40 { // "l" 40 times, and 258 and 257 bytes at distance 2, 1
+	for range 40 { // "l"
 		long.code(0xffe, 12)
 	}
 	for range 30 {
@@ -78,41 +78,64 @@ func handmade() []struct {
 		deepSecond['b'+i] = n
 	}
 
+	// many has, from the first symbol on, count codes of n bits: n, count, …
+	many := func(pairs ...int) (all []int) {
+		for i := 0; i < len(pairs); i += 2 {
+			for range pairs[i+1] {
+				all = append(all, pairs[i])
+			}
+		}
+		return all
+	}
+	// What examples/enough.c of zlib finds for 286 and 30 codes.
+	largest := codes(
+		many(1, 1, 2, 1, 3, 1, 4, 1, 11, 1, 12, 229, 13, 49, 14, 1, 15, 2),
+		many(1, 1, 2, 1, 3, 1, 4, 1, 5, 1, 9, 13, 10, 5, 11, 1, 12, 1, 14, 3, 15, 2),
+	)
+	largest.code(0, 1)
+	for range 100 {
+		largest.code(0x7fff, 15).code(0, 1) // 258, distance 1
+	}
+	largest.code(0x7fff, 15).code(0x7ffe, 15).bits(0, 13) // distance 16385
+	largest.code(0x1fe4, 13)
+
 	return []struct {
 		name     string
 		deflated []byte
+		right    bool
 	}{
-		{"reserved kind", start(3).bits(0, 20).out},
-		{"stored, empty", start(0).bits(0, 5).bits(0, 16).bits(0xffff, 16).out},
-		{"stored, complement", start(0).bits(0, 5).bits(1, 16).bits(0xffff, 16).bits(0, 8).out},
-		{"stored, padding is not looked at", start(0).bits(31, 5).bits(1, 16).bits(0xfffe, 16).bits('x', 8).out},
-		{"fixed, empty", start(fixed).code(0, 7).out},
-		{"fixed, length 286", literal(start(fixed), 'a').code(0xc6, 8).bits(0, 30).out},
-		{"fixed, length 287", literal(start(fixed), 'a').code(0xc7, 8).bits(0, 30).out},
-		{"fixed, distance 30", literal(start(fixed), 'a').code(1, 7).code(30, 5).bits(0, 30).out},
-		{"fixed, distance 31", literal(start(fixed), 'a').code(1, 7).code(31, 5).bits(0, 30).out},
-		{"fixed, distance 1", literal(start(fixed), 'a').code(1, 7).code(0, 5).code(0, 7).out},
-		{"fixed, distance before the start", literal(start(fixed), 'a').code(1, 7).code(1, 5).code(0, 7).out},
-		{"fixed, no literal before", start(fixed).code(1, 7).code(0, 5).code(0, 7).out},
-		{"too many lengths", start(dynamic).bits(30, 5).bits(0, 5).bits(0, 100).out},
-		{"too many distances", start(dynamic).bits(0, 5).bits(30, 5).bits(0, 100).out},
-		{"no lengths at all", start(dynamic).bits(0, 5).bits(0, 5).bits(0, 200).out},
-		{"repeated before the first", repeats().code(1, 2).bits(0, 100).out},
-		{"repeated zeros", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(107, 7).code(0, 2).code(0, 2).bits(0, 1).out},
-		{"repeated beyond the end", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(127, 7).bits(0, 100).out},
-		{"repeated from lengths to distances", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(104, 7).code(0, 2).code(2, 2).bits(0, 3).code(0, 2).bits(0, 4).out},
-		{"no codes", codes(lens(257), lens(1)).bits(0, 30).out},
-		{"only an end", codes(lens(257, 1, 256), lens(1)).code(0, 1).out},
-		{"only an end, other bit", codes(lens(257, 1, 256), lens(1)).code(1, 1).bits(0, 30).out},
-		{"only an end, of two bits", codes(lens(257, 2, 256), lens(1)).bits(0, 30).out},
-		{"no end", codes(lens(257, 1, 'a', 1, 'b'), lens(1)).bits(0x5555, 30).out},
-		{"too few codes", codes(lens(257, 1, 'a', 3, 256), lens(1)).bits(0, 30).out},
-		{"too many codes", codes(lens(257, 1, 'a', 1, 'b', 1, 256), lens(1)).bits(0, 30).out},
-		{"no distances", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1)).code(0, 1).code(3, 2).bits(0, 30).out},
-		{"one distance", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 1, 0)).code(0, 1).code(3, 2).code(0, 1).code(2, 2).out},
-		{"one distance, other bit", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 1, 0)).code(0, 1).code(3, 2).code(1, 1).bits(0, 30).out},
-		{"one distance, of two bits", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 2, 0)).bits(0, 30).out},
-		{"codes of 15 bits", long.out},
-		{"a second table of all lengths", codes(deepSecond, lens(1)).code(0, 1).code(0x7ffe, 15).code(6, 3).code(0x3ffe, 14).code(0x7fff, 15).out},
+		{"reserved kind", start(3).bits(0, 20).out, false},
+		{"stored, empty", start(0).bits(0, 5).bits(0, 16).bits(0xffff, 16).out, true},
+		{"stored, complement", start(0).bits(0, 5).bits(1, 16).bits(0xffff, 16).bits(0, 8).out, false},
+		{"stored, padding is not looked at", start(0).bits(31, 5).bits(1, 16).bits(0xfffe, 16).bits('x', 8).out, true},
+		{"fixed, empty", start(fixed).code(0, 7).out, true},
+		{"fixed, length 286", literal(start(fixed), 'a').code(0xc6, 8).bits(0, 30).out, false},
+		{"fixed, length 287", literal(start(fixed), 'a').code(0xc7, 8).bits(0, 30).out, false},
+		{"fixed, distance 30", literal(start(fixed), 'a').code(1, 7).code(30, 5).bits(0, 30).out, false},
+		{"fixed, distance 31", literal(start(fixed), 'a').code(1, 7).code(31, 5).bits(0, 30).out, false},
+		{"fixed, distance 1", literal(start(fixed), 'a').code(1, 7).code(0, 5).code(0, 7).out, true},
+		{"fixed, distance before the start", literal(start(fixed), 'a').code(1, 7).code(1, 5).code(0, 7).out, false},
+		{"fixed, no literal before", start(fixed).code(1, 7).code(0, 5).code(0, 7).out, false},
+		{"too many lengths", start(dynamic).bits(30, 5).bits(0, 5).bits(0, 100).out, false},
+		{"too many distances", start(dynamic).bits(0, 5).bits(30, 5).bits(0, 100).out, false},
+		{"no lengths at all", start(dynamic).bits(0, 5).bits(0, 5).bits(0, 200).out, false},
+		{"repeated before the first", repeats().code(1, 2).bits(0, 100).out, false},
+		{"repeated zeros", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(107, 7).code(0, 2).code(0, 2).bits(0, 1).out, true},
+		{"repeated beyond the end", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(127, 7).bits(0, 100).out, false},
+		{"repeated from lengths to distances", repeats().code(3, 2).bits(127, 7).code(3, 2).bits(104, 7).code(0, 2).code(2, 2).bits(0, 3).code(0, 2).bits(0, 4).out, false},
+		{"no codes", codes(lens(257), lens(1)).bits(0, 30).out, false},
+		{"only an end", codes(lens(257, 1, 256), lens(1)).code(0, 1).out, true},
+		{"only an end, other bit", codes(lens(257, 1, 256), lens(1)).code(1, 1).bits(0, 30).out, false},
+		{"only an end, of two bits", codes(lens(257, 2, 256), lens(1)).bits(0, 30).out, false},
+		{"no end", codes(lens(257, 1, 'a', 1, 'b'), lens(1)).bits(0x5555, 30).out, false},
+		{"too few codes", codes(lens(257, 1, 'a', 3, 256), lens(1)).bits(0, 30).out, false},
+		{"too many codes", codes(lens(257, 1, 'a', 1, 'b', 1, 256), lens(1)).bits(0, 30).out, false},
+		{"no distances", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1)).code(0, 1).code(3, 2).bits(0, 30).out, false},
+		{"one distance", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 1, 0)).code(0, 1).code(3, 2).code(0, 1).code(2, 2).out, true},
+		{"one distance, other bit", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 1, 0)).code(0, 1).code(3, 2).code(1, 1).bits(0, 30).out, false},
+		{"one distance, of two bits", codes(lens(258, 1, 'a', 2, 256, 2, 257), lens(1, 2, 0)).bits(0, 30).out, false},
+		{"codes of 15 bits", long.out, true},
+		{"the largest tables", largest.out, true},
+		{"a second table of all lengths", codes(deepSecond, lens(1)).code(0, 1).code(0x7ffe, 15).code(6, 3).code(0x3ffe, 14).code(0x7fff, 15).out, true},
 	}
 }

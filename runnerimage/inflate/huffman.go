@@ -27,9 +27,9 @@ const (
 	coded = 1<<8 | 1 // times the bits of a code
 )
 
-// The sizes of the tables with their second ones. No set of 288 codes needs
-// more than 1334 entries behind an index of 10 bits, none of 32 codes more than
-// 402 behind 8 (examples/enough.c of zlib counts that). An index of 11 or 12
+// The sizes of the tables with their second ones. No set of 286 codes needs
+// more than 1332 entries behind an index of 10 bits, none of 30 codes more than
+// 400 behind 8 (examples/enough.c of zlib counts that). An index of 11 or 12
 // bits for literals and lengths, and several literals in one entry, were
 // measured too: what they save is lost in building the tables.
 const (
