@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
+	"github.com/clipperregistry/runner/runnerimage/inflate"
 	"github.com/clipperregistry/runner/test/stack"
 )
 
@@ -60,7 +59,7 @@ func BenchmarkLimit(b *testing.B) {
 	lab.Engine.Pull(b, built.ref)
 	var inflated, copied sample
 	for range *rounds {
-		inflated.add(inflate(b, built))
+		inflated.add(inflateAlone(b, built))
 		copied.add(copyTree(b, built))
 	}
 	results.limits(large, inflated, copied)
@@ -69,8 +68,8 @@ func BenchmarkLimit(b *testing.B) {
 	b.ReportMetric(copied.median().Seconds(), "copy-s")
 }
 
-// inflate only inflates the image's layers.
-func inflate(b *testing.B, img *built) time.Duration {
+// inflateAlone only inflates the image's layers.
+func inflateAlone(b *testing.B, img *built) time.Duration {
 	b.Helper()
 	start := time.Now()
 	for _, path := range img.blobs {
@@ -79,7 +78,7 @@ func inflate(b *testing.B, img *built) time.Duration {
 			b.Fatal(err)
 		}
 		defer f.Close()
-		r, err := gzip.NewReader(f)
+		r, err := inflate.NewReader(f)
 		if err != nil {
 			b.Fatal(err)
 		}
