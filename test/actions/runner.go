@@ -1,0 +1,309 @@
+// Package actions replays GitHub's runner, so that tests see what a job sees
+// there: a workflow and a Docker Engine go in, what the job did comes out.
+//
+// It follows the source of actions/runner 2.336 (src/Runner.Worker) in what a
+// job container can tell apart: the docker commands and their order, the
+// mounts, the grammar of the file commands, what wins in the environment and
+// on PATH, the names that are refused, which tokens reach which kind of step,
+// pre: and post: steps, services and their health, masks, and what a
+// cancellation does. It reads a subset of the workflow's language and refuses
+// the rest, and knows no background steps, problem matchers, container actions
+// or reusable workflows.
+//
+// Three things differ, for the sake of a machine that runs many tests: the
+// engine's socket is wherever DockerHost says, a network may be the machine's
+// own, and what waits between two attempts is the caller's choice.
+package actions
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Runner is one runner on this machine. It runs one job after the other.
+type Runner struct {
+	// DockerHost is the engine's address, unix://….
+	DockerHost string
+	// Dir holds _work with everything that jobs make. Its path is absolute.
+	Dir string
+	// ToolCache is kept from job to job and mounted at /__t. Default: _tool in
+	// Dir.
+	ToolCache string
+	// Externals is mounted at /__e and has node24/bin/node.
+	Externals string
+	// Actions are the directories of actions of other repositories, by
+	// "owner/name@ref".
+	Actions map[string]string
+	// Wait waits before another attempt. Default: as long as it is told.
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// Request is a job to run.
+type Request struct {
+	// Workflow is the text of the file, and Job one of its jobs. Default: its
+	// only one.
+	Workflow, Job string
+	// Matrix is the combination that this job runs for.
+	Matrix map[string]any
+	// Secrets and Vars are the contexts of that name. Secrets are masked.
+	Secrets, Vars map[string]string
+	// Listen, if not nil, is told the address of this machine in the job's
+	// network before a container is there, and returns more variables.
+	Listen func(address string) map[string]string
+	// IDToken holds ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; a job gets them
+	// if it has the permission id-token: write.
+	IDToken map[string]string
+	// Runtime holds ACTIONS_RUNTIME_TOKEN, ACTIONS_RESULTS_URL and so on, which
+	// JavaScript actions get and scripts do not.
+	Runtime map[string]string
+	// HostNetwork puts containers on this machine's network.
+	HostNetwork bool
+	// Cancel, when closed, cancels the job as a person would.
+	Cancel <-chan struct{}
+	// Output, if not nil, sees each line of the log as it comes.
+	Output func(line string)
+}
+
+// Result is what a job left.
+type Result struct {
+	// Conclusion is success, failure or cancelled.
+	Conclusion string
+	// Steps are all that were looked at, pre and post steps too. Steps of
+	// composite actions are in their action.
+	Steps       []*StepResult
+	Annotations []Annotation
+	Outputs     map[string]string
+	Log         string
+	// Docker are the docker commands, word by word.
+	Docker [][]string
+}
+
+// StepResult is what a step left.
+type StepResult struct {
+	ID, Name string
+	// Stage is pre, main or post.
+	Stage string
+	// Outcome is what happened: success, failure, cancelled or skipped;
+	// Conclusion is that after continue-on-error.
+	Outcome, Conclusion string
+	Outputs             map[string]string
+	// Summary is the Markdown of $GITHUB_STEP_SUMMARY, masked.
+	Summary string
+	// Env and Path are what the step was started with, where it started one
+	// process: its variables, without those of the container itself, and the
+	// PATH that was given in place of the container's.
+	Env  map[string]string
+	Path string
+}
+
+// Step finds a step by its id.
+func (r *Result) Step(id string) *StepResult {
+	for _, s := range r.Steps {
+		if s.ID == id && s.Stage == "main" {
+			return s
+		}
+	}
+	return nil
+}
+
+const (
+	repository = "acme/app"
+
+	success   = "success"
+	failure   = "failure"
+	cancelled = "cancelled"
+	skipped   = "skipped"
+)
+
+// Run runs a job. Its errors are about the request; what goes wrong in the job
+// is in the Result. When ctx ends, the job is cancelled and cleaned up, too.
+func (r *Runner) Run(ctx context.Context, req Request) (*Result, error) {
+	j, err := r.newJob(req)
+	if err != nil {
+		return nil, err
+	}
+	stop := j.watch(ctx)
+	defer stop()
+	if err := j.dirs.prepare(); err != nil {
+		return nil, err
+	}
+	j.start()
+	j.runAll()
+	j.end()
+	if err := j.setOutputs(); err != nil {
+		return nil, err
+	}
+	j.result.Conclusion, j.result.Log = j.status, j.log.String()
+	return j.result, j.dirs.wipeTemp()
+}
+
+// job is a job while it runs.
+type job struct {
+	runner   *Runner
+	req      Request
+	workflow *Workflow
+	def      Job
+	dirs     dirs
+	log      *jobLog
+	docker   *docker
+	host     host
+	network  string
+	stale    []string // containers to remove at the end
+
+	// cancelled is done when the job is cancelled.
+	cancelled context.Context
+	cancel    context.CancelFunc
+
+	env    map[string]string // jobs' env: and GITHUB_ENV
+	path   []string          // GITHUB_PATH, the last added last
+	github map[string]any
+	vars   map[string]string
+	status string
+	post   []*instance // of actions that were begun, in that order
+	result *Result
+}
+
+func (r *Runner) newJob(req Request) (*job, error) {
+	w, err := ParseWorkflow(req.Workflow)
+	if err != nil {
+		return nil, err
+	}
+	if req.Job == "" && len(w.Jobs) == 1 {
+		req.Job = slices.Collect(maps.Keys(w.Jobs))[0]
+	}
+	def, ok := w.Jobs[req.Job]
+	if !ok {
+		return nil, fmt.Errorf("the workflow has no job %q", req.Job)
+	}
+	socket, ok := strings.CutPrefix(r.DockerHost, "unix://")
+	if !ok && def.Container != nil {
+		return nil, fmt.Errorf("the engine %q is not at a unix socket", r.DockerHost)
+	}
+	j := &job{
+		runner: r, req: req, workflow: w, def: def, dirs: r.layout(socket), log: &jobLog{output: req.Output},
+		env: map[string]string{}, vars: maps.Clone(req.Vars), status: success,
+		result: &Result{Outputs: map[string]string{}},
+	}
+	if j.vars == nil {
+		j.vars = map[string]string{}
+	}
+	j.docker = &docker{job: j, label: randomHex(3)}
+	for _, secrets := range []map[string]string{req.Secrets, {"": githubToken, "id": req.IDToken["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], "runtime": req.Runtime["ACTIONS_RUNTIME_TOKEN"]}} {
+		for _, value := range secrets {
+			j.log.addMask(value)
+		}
+	}
+	j.github = j.githubContext()
+	return j, nil
+}
+
+// watch cancels the job when ctx or the request says so. stop ends it.
+func (j *job) watch(ctx context.Context) (stop func()) {
+	j.cancelled, j.cancel = context.WithCancel(ctx)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-j.req.Cancel: // nil waits for ever
+			j.cancel()
+		case <-done:
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		j.cancel()
+	}
+}
+
+// start sets up what steps run in: the machine, or the job's containers.
+func (j *job) start() {
+	scope := scope{contexts: j.contexts("github", "matrix", "vars", "secrets")}
+	for _, env := range []Pairs{j.workflow.Env, j.def.Env} {
+		for _, p := range env {
+			value, err := scope.expand(p.Value)
+			if err != nil {
+				j.fail(err)
+			}
+			j.env[p.Name] = value
+		}
+	}
+	if j.def.Container == nil && len(j.def.Services) == 0 {
+		j.host = machine{j}
+		return
+	}
+	if err := j.startContainers(); err != nil {
+		j.fail(err)
+	}
+	if j.host == nil {
+		j.host = machine{j}
+	}
+}
+
+// fail fails the job itself.
+func (j *job) fail(err error) {
+	j.log.printf("##[error]%s", err)
+	j.result.Annotations = append(j.result.Annotations, Annotation{Level: "error", Message: j.log.mask(err.Error())})
+	j.status = failure
+}
+
+// end runs what is left to clean up.
+func (j *job) end() { j.stopContainers() }
+
+func (j *job) setOutputs() error {
+	s := scope{contexts: j.contexts("github", "matrix", "vars", "env")}
+	s.contexts["steps"] = j.stepsContext()
+	for _, p := range j.def.Outputs {
+		value, err := s.expand(p.Value)
+		if err != nil {
+			return fmt.Errorf("outputs: %s: %w", p.Name, err)
+		}
+		j.result.Outputs[p.Name] = value
+	}
+	return nil
+}
+
+// prependPath adds a directory in front of PATH for later steps.
+func (j *job) prependPath(dir string) {
+	j.path = append(slices.DeleteFunc(j.path, func(d string) bool { return d == dir }), dir)
+}
+
+// prepended is GITHUB_PATH's part of PATH.
+func (j *job) prepended() string {
+	dirs := slices.Clone(j.path)
+	slices.Reverse(dirs)
+	return strings.Join(dirs, ":")
+}
+
+func (j *job) wait(d time.Duration) error {
+	if j.runner.Wait != nil {
+		return j.runner.Wait(j.cancelled, d)
+	}
+	select {
+	case <-j.cancelled.Done():
+		return errors.New("The operation was canceled.")
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// hostEnv is the environment that the runner itself has: that of its docker
+// commands, too.
+func (j *job) hostEnv() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + j.runner.Dir, "DOCKER_HOST=" + j.runner.DockerHost}
+}
