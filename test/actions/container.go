@@ -1,11 +1,9 @@
 package actions
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -142,7 +140,7 @@ func (c *container) start() (err error) {
 	if c.id, err = j.docker.output("create", c.createOptions()); err != nil {
 		return err
 	}
-	j.stale = append(j.stale, c.id)
+	j.containers = append(j.containers, c)
 	if _, exit := j.docker.run("start", c.id); exit != 0 {
 		return fmt.Errorf("Docker start fail with exit code %d", exit)
 	}
@@ -191,107 +189,6 @@ func (c *container) logIn() (config string, err error) {
 	return "", fmt.Errorf("Docker login for '%s' failed with exit code 1", server)
 }
 
-var unsafe = regexp.MustCompile(`[^a-zA-Z0-9_]`)
-
-// createOptions is everything behind "docker create" (DockerCommandManager.cs).
-func (c *container) createOptions() string {
-	j := c.job
-	name := c.alias
-	if name == "" {
-		name = "job"
-	}
-	options := []string{"--name " + name + "_" + unsafe.ReplaceAllString(c.def.Image, "") + "_" + randomHex(3), "--label " + j.docker.label}
-	if c.alias == "" {
-		options = append(options, "--workdir "+j.dirs.toContainer(j.dirs.workspace))
-	}
-	options = append(options, "--network "+j.network)
-	if c.alias != "" && j.network != "host" {
-		options = append(options, "--network-alias "+c.alias)
-	}
-	for _, port := range c.def.Ports {
-		options = append(options, "-p "+port)
-	}
-	options = append(options, c.def.Options)
-	options = append(options, c.envOptions()...)
-	options = append(options, c.volumeOptions()...)
-	entrypoint, arguments := c.def.Entrypoint, c.def.Command
-	if c.alias == "" {
-		entrypoint, arguments = "tail", `"-f" "/dev/null"`
-	}
-	if entrypoint != "" {
-		options = append(options, `--entrypoint "`+entrypoint+`"`)
-	}
-	return strings.Join(append(options, c.def.Image, arguments), " ")
-}
-
-func (c *container) envOptions() (options []string) {
-	env := c.def.Env
-	if c.alias == "" {
-		// HOME is the runner's, whatever the workflow says.
-		env = append(without(env, "HOME"), Pair{"HOME", "/github/home"})
-	}
-	ci := false
-	for _, p := range env {
-		ci = ci || p.Name == "CI"
-		if p.Value == "" {
-			options = append(options, "-e "+quote(p.Name)) // the runner's own, or none
-		} else {
-			options = append(options, "-e "+quote(p.Name+"="+p.Value))
-		}
-	}
-	options = append(options, "-e GITHUB_ACTIONS=true")
-	if !ci {
-		options = append(options, "-e CI=true")
-	}
-	return options
-}
-
-func without(env Pairs, name string) (kept Pairs) {
-	for _, p := range env {
-		if p.Name != name {
-			kept = append(kept, p)
-		}
-	}
-	return kept
-}
-
-func (c *container) volumeOptions() (options []string) {
-	volume := func(source, target, mode string) {
-		option := `-v "` + target + `"`
-		if source != "" {
-			option = `-v "` + source + `":"` + target + `"`
-		}
-		options = append(options, option+mode)
-	}
-	d := c.job.dirs
-	if c.alias == "" {
-		volume(d.socket, "/var/run/docker.sock", "")
-	}
-	for _, text := range c.def.Volumes {
-		parts := strings.Split(text, ":")
-		mode := ""
-		if last := len(parts) - 1; last > 0 && parts[last] == "ro" {
-			parts, mode = parts[:last], ":ro"
-		}
-		if len(parts) == 1 {
-			volume("", parts[0], mode)
-		} else {
-			volume(parts[0], parts[1], mode)
-		}
-	}
-	if c.alias != "" {
-		return options
-	}
-	volume(d.work, "/__w", "")
-	volume(d.externals, "/__e", ":ro")
-	volume(d.temp, "/__w/_temp", "")
-	volume(d.actions, "/__w/_actions", "")
-	volume(d.tools, "/__t", "")
-	volume(d.home, "/github/home", "")
-	volume(d.flow, "/github/workflow", "")
-	return options
-}
-
 // awaitHealth waits for services that have a health check.
 func (j *job) awaitHealth(containers []*container) error {
 	failed := false
@@ -331,60 +228,13 @@ func (c *container) health() (string, error) {
 // stopContainers removes the containers and their network: PID 1 is killed
 // without a word, and anonymous volumes stay.
 func (j *job) stopContainers() {
-	for n, id := range j.stale {
-		if n > 0 || j.def.Container == nil {
-			j.docker.clean("logs", "--details "+id)
+	for _, c := range j.containers {
+		if c.alias != "" {
+			j.docker.clean("logs", "--details "+c.id)
 		}
-		j.docker.clean("rm", "--force "+id)
+		j.docker.clean("rm", "--force "+c.id)
 	}
 	if j.network != "" && j.network != "host" {
 		j.docker.clean("network rm", j.network)
 	}
-}
-
-// run executes a command of a step in the job's container (StepHost.cs).
-func (c *container) run(cancelled context.Context, s *running, cmd stepCommand) (exit int, err error) {
-	words := []string{"exec", "-i", "--workdir " + c.location(cmd.dir)}
-	process := c.job.hostEnv()
-	for _, name := range sortedNames(cmd.env) {
-		words = append(words, "-e "+quote(name))
-		process = append(process, name+"="+c.location(cmd.env[name]))
-	}
-	if prepended := c.job.prepended(); prepended != "" {
-		full := prepended
-		if c.path != "" {
-			full += ":" + c.path
-		}
-		words = append(words, `-e PATH="`+full+`"`)
-		s.result.Path = full
-	} else {
-		s.result.Path = cmd.env["PATH"]
-	}
-	words = append(words, c.id, cmd.file, cmd.arguments)
-	docker := c.job.docker.command(strings.Join(words, " "))
-	docker.Env = process
-	if exit, err = invoke(cancelled, docker, s.output); err != nil {
-		// "Argument list too long" is the engine's client's, not the script's.
-		s.annotate("error", fmt.Sprintf("An error occurred trying to start process '/usr/bin/docker' with working directory '%s'. %s", c.job.dirs.work, rootCause(err)), nil)
-		return 126, nil
-	}
-	return exit, nil
-}
-
-func rootCause(err error) string {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
-}
-
-func (c *container) location(path string) string { return c.job.dirs.toContainer(path) }
-
-// node picks the runner's node for JavaScript actions, for each step anew.
-func (c *container) node(version string) (string, error) {
-	lines, exit := c.job.docker.run("exec", c.id+` sh -c "cat /etc/*release | grep ^ID"`)
-	if exit == 0 && strings.Contains(strings.ToLower(strings.Join(lines, "\n")), "alpine") {
-		version += "_alpine"
-	}
-	return filepath.Join("/__e", version, "bin/node"), nil
 }

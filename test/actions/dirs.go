@@ -1,6 +1,8 @@
 package actions
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 // dirs are a runner's directories on the machine.
 type dirs struct {
+	user                                                         int
 	socket                                                       string
 	work, temp, actions, tools, externals, workspace, home, flow string
 }
@@ -17,6 +20,7 @@ func (r *Runner) layout(socket string) dirs {
 	temp := filepath.Join(work, "_temp")
 	name := filepath.Base(repository)
 	d := dirs{
+		user:   r.User,
 		socket: socket, work: work, temp: temp, actions: filepath.Join(work, "_actions"), tools: r.ToolCache, externals: r.Externals,
 		workspace: filepath.Join(work, name, name), home: filepath.Join(temp, "_github_home"), flow: filepath.Join(temp, "_github_workflow"),
 	}
@@ -42,7 +46,23 @@ func (d dirs) prepare() error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(d.flow, "event.json"), []byte("{}\n"), 0o644)
+	if err := os.WriteFile(filepath.Join(d.flow, "event.json"), []byte("{}\n"), 0o644); err != nil {
+		return err
+	}
+	return errors.Join(d.own(d.work), d.own(d.tools))
+}
+
+// own gives what is below a path to the runner's user.
+func (d dirs) own(path string) error {
+	if d.user == 0 {
+		return nil
+	}
+	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, d.user, d.user)
+	})
 }
 
 func (d dirs) wipeTemp() error { return os.RemoveAll(d.temp) }

@@ -45,6 +45,21 @@ func (j *job) runnerContext() map[string]any {
 	})
 }
 
+// jobContext is the job's status and its containers.
+func (j *job) jobContext() map[string]any {
+	context, services := map[string]any{"status": j.status}, map[string]any{}
+	for _, c := range j.containers {
+		about := map[string]any{"id": c.id, "network": j.network}
+		if c.alias == "" {
+			context["container"] = about
+		} else {
+			services[c.alias] = about
+		}
+	}
+	context["services"] = services
+	return context
+}
+
 // contexts makes the contexts of these names.
 func (j *job) contexts(names ...string) map[string]any {
 	contexts := map[string]any{}
@@ -65,7 +80,7 @@ func (j *job) contexts(names ...string) map[string]any {
 		case "runner":
 			contexts[name] = j.runnerContext()
 		case "job":
-			contexts[name] = map[string]any{"status": j.status}
+			contexts[name] = j.jobContext()
 		}
 	}
 	return contexts

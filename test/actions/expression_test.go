@@ -35,6 +35,8 @@ func TestExpand(t *testing.T) {
 		"${{ '12' == 12 }} ${{ '' == 0 }} ${{ null == '' }}":   "true true true",
 		"${{ (1 == 2) == false }}":                             "true",
 		"${{ format('{0}/{1} {{}}', env.A, 3) }}":              "one/3 {}",
+		"${{ toJSON(env) }}":                                   "{\n  \"A\": \"one\",\n  \"EMPTY\": \"\"\n}",
+		"${{ toJSON('<&>') }}":                                 `"<&>"`,
 		"${{ startsWith('Debian', 'deb') }}":                   "true",
 		"${{ fromJSON('{\"a\": [1, 2]}').a[1] }}":              "2",
 		"${{ contains('abc', 'B') && endsWith('abc', 'bc') }}": "true",

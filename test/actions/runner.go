@@ -37,6 +37,9 @@ type Runner struct {
 	// ToolCache is kept from job to job and mounted at /__t. Default: _tool in
 	// Dir.
 	ToolCache string
+	// User owns the runner's files. It is 1001 on GitHub's own machines, and
+	// root, the default, where a runner is root.
+	User int
 	// Externals is mounted at /__e and has node24/bin/node.
 	Externals string
 	// Actions are the directories of actions of other repositories, by
@@ -156,7 +159,8 @@ type job struct {
 	docker   *docker
 	host     host
 	network  string
-	stale    []string // containers to remove at the end
+	// containers were created, and go at the end.
+	containers []*container
 
 	// cancelled is done when the job is cancelled.
 	cancelled context.Context

@@ -214,6 +214,9 @@ func (s *running) perform() string {
 	s.job.log.printf("##[group]%s", s.result.Name)
 	files, err := newCommandFiles(s.job.dirs.temp, randomHex(16))
 	if err == nil {
+		err = s.job.dirs.own(files.dir)
+	}
+	if err == nil {
 		for name, path := range files.paths() {
 			s.github[name] = path
 		}

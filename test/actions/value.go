@@ -130,8 +130,12 @@ var functions = map[string]func(args []any) (any, error){
 		if len(args) != 1 {
 			return nil, errArguments
 		}
-		text, err := json.MarshalIndent(args[0], "", "  ")
-		return string(text), err
+		var text strings.Builder
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		err := encoder.Encode(args[0])
+		return strings.TrimSuffix(text.String(), "\n"), err
 	},
 	"fromjson": func(args []any) (value any, err error) {
 		if len(args) != 1 {

@@ -1,28 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need beside Go, git, make and node, from
-# the distribution's packages (Debian 12 and 13), and starts no service; and
-# builds what these do not have into the clone's .setup/bin. Does nothing when
+# the distribution's packages (Debian 12 and 13) and, below .setup, from the Go
+# module proxy and the npm registry. It starts no service, and does nothing when
 # everything is there.
 #
 #   install.sh [packages]
 #
-# With "packages" it builds nothing.
+# With "packages" it brings the distribution's alone.
 set -euo pipefail
-
-# The tests have a containerd of the second generation read what we publish.
-# They know where it is, and it is not on PATH: the engines keep the
-# distribution's.
-build_containerd() {
-	local module=github.com/containerd/containerd/v2 version=v2.4.2 bin built
-	bin=$(realpath "$(dirname "$0")/../..")/.setup/bin
-	built=$(go version -m "$bin"/{containerd,ctr,containerd-shim-runc-v2} 2>/dev/null | grep -cP "\tmod\t$module\t$version\t") || true
-	[ "$built" != 3 ] || return 0
-	echo "set-up: building containerd $version"
-	mkdir -p "$bin"
-	# Without CRI and the snapshotters that need C or disks of their own.
-	GOBIN=$bin CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' -tags 'no_btrfs no_cri no_devmapper no_zfs' \
-		"$module"/cmd/{containerd,ctr,containerd-shim-runc-v2}"@$version"
-}
+setup=$(cd "$(dirname "$0")/../.." && pwd)/.setup
 
 # Every part is known by a command: "command package…". Debian 13 has the
 # docker command in a package of its own, which Debian 12 does not know.
@@ -47,9 +33,53 @@ parts() {
 		zstd zstd
 		getfattr attr
 		setcap libcap2-bin
+		sudo sudo
 		ip iproute2
 		gcc gcc libc6-dev
 	END
+}
+
+# programs are what .setup/bin has: "command package@version". It is not on
+# PATH, and the tests know where it is: the engines keep the distribution's
+# containerd.
+programs() {
+	cat <<-'END'
+		act github.com/nektos/act@v0.2.89
+		containerd github.com/containerd/containerd/v2/cmd/containerd@v2.4.2
+		ctr github.com/containerd/containerd/v2/cmd/ctr@v2.4.2
+		containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v2.4.2
+	END
+}
+
+# install_programs builds those that are not there in their version; containerd
+# without CRI and the snapshotters that need C or disks of their own.
+install_programs() {
+	local command package built
+	while read -r command package; do
+		built=$(go version -m "$setup/bin/$command" 2>/dev/null | awk '$1 == "path" { path = $2 } $1 == "mod" { print path "@" $3 }') || true
+		[ "$built" != "$package" ] || continue
+		echo "set-up: building $package"
+		GOBIN=$setup/bin GOFLAGS=-mod=mod CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' \
+			-tags 'no_btrfs no_cri no_devmapper no_zfs' "$package"
+	done < <(programs)
+}
+
+# node is the one that GitHub's runner brings for JavaScript actions, below
+# .setup/externals as there: /__e/node24/bin/node. The machine's own node may be
+# any.
+node=24.21.0
+install_node() {
+	local arch dir=$setup/externals/node24/bin
+	[ "$("$dir/node" --version 2>/dev/null)" != "v$node" ] || return 0
+	arch=$(go env GOARCH)
+	echo "set-up: fetching node $node"
+	mkdir -p "$dir"
+	(
+		cd "$dir"
+		npm pack --silent "node-linux-${arch/amd64/x64}@$node" >/dev/null
+		tar --extract --gzip --strip-components=2 --file "node-linux-${arch/amd64/x64}-$node.tgz" package/bin/node
+		rm "node-linux-${arch/amd64/x64}-$node.tgz"
+	)
 }
 
 # missing prints the packages of every part whose command is not there.
@@ -86,7 +116,11 @@ command -v apt-get >/dev/null || {
 	echo "set-up: no apt-get here: the tests and the demo need Debian 12 or 13" >&2
 	exit 1
 }
-[ "${1-}" = packages ] || build_containerd
+# Root may have no Go: it is asked for packages only.
+if [ "${1-}" != packages ]; then
+	install_programs
+	install_node
+fi
 # Administrators' commands are not on everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 mapfile -t wanted < <(missing)
