@@ -13,6 +13,10 @@ PUSH ?=
 
 # The same bytes wherever it is built, and programs that need no loader.
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# The kernel maps the waiting loader beside the program that it waits for, so
+# its address must be far from where programs are linked to.
+LOADER_ADDRESS = 0x70001000
+BUILD_LOADER = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -T $(LOADER_ADDRESS)'
 ARCHES = amd64 arm64
 WITH_STACK = test/setup/with-stack.sh
 
@@ -22,6 +26,7 @@ WITH_STACK = test/setup/with-stack.sh
 build:
 	$(GO_BUILD) -o dist/ ./cmd/clipper-runner ./cmd/runner ./cmd/applet
 	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(GO_BUILD) -o dist/linux-$(arch)/ ./cmd/runner ./cmd/applet && ) true
+	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(BUILD_LOADER) -o dist/linux-$(arch)/ ./cmd/loader && ) true
 
 image: build
 	go run ./cmd/build-image -version '$(VERSION)' -revision '$(REVISION)' -push '$(PUSH)'

@@ -6,6 +6,9 @@
 // (GITHUB_ENV, GITHUB_PATH, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY), commands in its
 // log, and the settings of a run.
 //
+//	a job's container   ─▶ Prefetch: lays the image out before any step
+//	a step              ─▶ Init: the same, and what follows here
+//
 //	INPUT_…, CLIPPER_… ─▶ ParseInputs ─▶ Inputs ─▶ runnerimage.Settings, oidc.Identity
 //	image's ENV, job   ─▶ NewPlan     ─▶ Plan   ─▶ Files, Log
 //	runnerimage.Summary ─▶ Outputs, Markdown    ─▶ Files

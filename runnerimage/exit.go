@@ -47,6 +47,7 @@ var exits = []struct {
 	{process.ErrSettings, ExitSettings},
 	{registry.ErrInsecure, ExitSettings},
 	{registry.ErrDenied, ExitDenied},
+	{credentials.ErrRefused, ExitDenied},
 	{registry.ErrNotFound, ExitNotFound},
 	{registry.ErrNotStored, ExitNotFound},
 	{pull.ErrNotStored, ExitNotFound},

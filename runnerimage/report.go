@@ -164,12 +164,17 @@ func layersSize(layers []oci.Descriptor) (total int64) {
 	return total
 }
 
-// ready ends the report.
-func (r *report) ready(image *registry.Image, pulled pull.Stats, written rootfs.Stats) {
+// count completes the summary.
+func (r *report) count(image *registry.Image, pulled pull.Stats, written rootfs.Stats) {
 	s := &r.summary
 	s.BytesReused, s.Claimed = pulled.Reused, pulled.Claimed
 	s.Digest, s.Entries, s.BytesPulled, s.BytesWritten = image.Digest.String(), written.Entries, pulled.Fetched, written.Bytes
 	s.Milliseconds[PhaseTotal] = time.Since(r.start).Milliseconds()
+}
+
+// ready ends the report.
+func (r *report) ready(image *registry.Image) {
+	s := r.summary
 	if r.format == LogJSON {
 		r.json(s)
 		return

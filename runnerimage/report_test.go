@@ -35,7 +35,8 @@ func TestReady(t *testing.T) {
 		var log bytes.Buffer
 		r := newReport(Config{Settings: Settings{Log: test.format}, Log: &log})
 		r.phase(PhaseResolve)()
-		r.ready(image, pulled, written)
+		r.count(image, pulled, written)
+		r.ready(image)
 		if !test.check(log.String()) {
 			t.Errorf("%s: %q", test.format, log.String())
 		}

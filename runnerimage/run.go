@@ -20,6 +20,7 @@ package runnerimage
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,6 +67,10 @@ type Config struct {
 	// them when it mounted something beneath.
 	Bare      []string
 	BareLinks map[string]string
+	// Waiters are those of the bare image's paths at which programs wait for
+	// the layout. They are given in a job's container, whose other processes
+	// must never see a half of the image (see Join).
+	Waiters []rootfs.Waiter
 	// Args replace the image's CMD when there are any.
 	Args []string
 	// Environ is the environment that the container was given, Dir the
@@ -81,6 +86,11 @@ type Config struct {
 	// Log receives the report; Terminal says that a person watches it.
 	Log      io.Writer
 	Terminal bool
+	// Complete is called before the image's tree appears where there are
+	// waiters: from then on programs of it may run. nil is nothing to do.
+	Complete func() error
+	// Mask is called with every secret as soon as it is known; nil masks none.
+	Mask func(secret string)
 	// UserAgent names the runner to registries.
 	UserAgent string
 }
@@ -105,7 +115,7 @@ func Run(ctx context.Context, cfg Config) (*process.Plan, error) {
 // earlier start of the same container left.
 func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout, error) {
 	if os.Geteuid() != 0 {
-		return before, fmt.Errorf("%w: without root rights the image cannot be written to %s; use %s=%d in place of --user, or leave no-new-privileges away", ErrCannotRun, cfg.Root, envUser, os.Getuid())
+		return before, withoutRights(cfg)
 	}
 	report := newReport(cfg)
 	resolved := report.phase(PhaseResolve)
@@ -130,7 +140,7 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 
 	root, err := rootfs.Open(cfg.Root, rootfs.Options{
 		Keep: cfg.keep(), Bare: cfg.Bare, BareLinks: cfg.BareLinks, DeclaredVolumes: declaredVolumes(cfg, image),
-		NoOwners: cfg.SingleID, Warn: report.warn,
+		AtOnce: cfg.Waiters != nil, Waiters: cfg.Waiters, NoOwners: cfg.SingleID, Warn: report.warn,
 	})
 	if err != nil {
 		return before, err
@@ -148,18 +158,25 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 	puller := pull.New(client, image.Reference, pull.Options{
 		Stock: stock, Tables: cfg.Settings.TOC == TOCAuto, Offline: cfg.Settings.Pull == PullNever,
 	})
-	stats, err := unpack(ctx, puller, image, root, report)
+	stats, err := unpack(ctx, puller, image, root, report, cfg.Complete)
 	if err != nil {
 		return layout, err
 	}
 	unpacked()
 
+	report.count(image, puller.Stats(), stats)
 	layout.Phase = state.Done
+	layout.Summary, _ = json.Marshal(report.summary) // which always can be
 	if err := layout.Save(cfg.statePath()); err != nil {
 		return layout, err
 	}
-	report.ready(image, puller.Stats(), stats)
+	report.ready(image)
 	return layout, nil
+}
+
+// withoutRights is the error of a runner that is not root.
+func withoutRights(cfg Config) error {
+	return fmt.Errorf("%w: without root rights the image cannot be written to %s; use %s=%d in place of --user, or leave no-new-privileges away", ErrCannotRun, cfg.Root, envUser, os.Getuid())
 }
 
 // begin makes the root bare and records first what must survive that, so that
@@ -179,11 +196,15 @@ func begin(cfg Config, root *rootfs.Root, image *registry.Image, before state.La
 	if err := layout.Save(cfg.statePath()); err != nil {
 		return before, err
 	}
-	return layout, root.Clear(layout.Found)
+	if err := root.Clear(layout.Found, before.Phase != state.None); err != nil {
+		return layout, err
+	}
+	return layout, root.Plant()
 }
 
-// unpack brings every layer into the root, several at once.
-func unpack(ctx context.Context, puller *pull.Puller, image *registry.Image, root *rootfs.Root, report *report) (rootfs.Stats, error) {
+// unpack brings every layer into the root, several at once. complete, if not
+// nil, is called before the root is given its last touch.
+func unpack(ctx context.Context, puller *pull.Puller, image *registry.Image, root *rootfs.Root, report *report, complete func() error) (rootfs.Stats, error) {
 	layers := image.Manifest.Layers
 	tree := toc.NewTree(len(layers))
 	writer, err := root.NewWriter(ctx, tree)
@@ -205,6 +226,11 @@ func unpack(ctx context.Context, puller *pull.Puller, image *registry.Image, roo
 	}
 	if err := group.Wait(); err != nil {
 		return rootfs.Stats{}, err
+	}
+	if complete != nil {
+		if err := complete(); err != nil {
+			return rootfs.Stats{}, err
+		}
 	}
 	if err := writer.Finish(); err != nil {
 		return rootfs.Stats{}, err
@@ -278,9 +304,7 @@ func newClient(cfg Config, shelf registry.Shelf) (*registry.Client, *credentials
 	}
 	keychain, err := credentials.New(credentials.Settings{
 		Value: value, Registry: s.CredentialsRegistry, Image: s.Image.Host(), Env: lookup(cfg.Environ), Files: cfg.Files,
-		HTTP: &http.Client{Timeout: cloudTimeout, Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots},
-		}},
+		HTTP: cloudClient(roots), Mask: cfg.Mask,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -288,6 +312,14 @@ func newClient(cfg Config, shelf registry.Shelf) (*registry.Client, *credentials
 	return registry.New(registry.Options{
 		Keychain: keychain, Mirrors: s.Mirrors, Insecure: s.Insecure, Roots: roots, UserAgent: cfg.UserAgent, Shelf: shelf,
 	}), keychain, nil
+}
+
+// cloudClient is for services other than registries, which trust is the same
+// for.
+func cloudClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{Timeout: cloudTimeout, Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots},
+	}}
 }
 
 // Resolve asks for the image that the settings name, and pulls nothing of it.

@@ -122,6 +122,15 @@ const (
 	envInsecure            = "CLIPPER_INSECURE_REGISTRIES"
 	envCACerts             = "CLIPPER_CA_CERTS"
 	envLog                 = "CLIPPER_LOG"
+
+	// Who a GitHub job is at the clouds; only github-init reads them.
+	envAWSRole           = "CLIPPER_AWS_ROLE_ARN"
+	envGCPProvider       = "CLIPPER_GCP_PROVIDER"
+	envGCPServiceAccount = "CLIPPER_GCP_SERVICE_ACCOUNT"
+	envAzureClientID     = "CLIPPER_AZURE_CLIENT_ID"
+	envAzureTenantID     = "CLIPPER_AZURE_TENANT_ID"
+	envOIDCURL           = "CLIPPER_OIDC_URL"
+	envOIDCAudience      = "CLIPPER_OIDC_AUDIENCE"
 )
 
 // OwnNames are the variables that are the runner's own. Every other variable,
@@ -200,7 +209,12 @@ var settings = []setting{
 	{envMirrors, parseMirrors},
 	{envInsecure, list(func(s *Settings) *[]string { return &s.Insecure })},
 	{envCACerts, text(func(s *Settings) *string { return &s.CACerts })},
+	{envAWSRole, identity}, {envGCPProvider, identity}, {envGCPServiceAccount, identity},
+	{envAzureClientID, identity}, {envAzureTenantID, identity}, {envOIDCURL, identity}, {envOIDCAudience, identity},
 }
+
+// identity is the parser of what package oidc reads, where there is a job.
+func identity(*Settings, string) error { return nil }
 
 // ParseSettings reads the settings from environ ("NAME=value"), over the
 // values of file, the content of a runner.env. An empty value counts as not
@@ -209,7 +223,7 @@ var settings = []setting{
 // error can be told in the form that was asked for.
 func ParseSettings(environ []string, file io.Reader) (Settings, error) {
 	s := Settings{Platform: oci.HostPlatform(""), Log: LogText, Pull: PullAlways, TOC: TOCAuto}
-	values, err := readFile(file)
+	values, err := ReadFile(file)
 	if err != nil {
 		return s, err
 	}
@@ -236,10 +250,10 @@ func ParseSettings(environ []string, file io.Reader) (Settings, error) {
 	return s, nil
 }
 
-// readFile reads NAME=value lines; empty lines and lines that start with #
+// ReadFile reads the NAME=value lines of a runner.env; empty lines and lines that start with #
 // are skipped. A derived image bakes its settings this way, so a name that is
 // no setting is a mistake worth stopping for.
-func readFile(file io.Reader) (map[string]string, error) {
+func ReadFile(file io.Reader) (map[string]string, error) {
 	values := map[string]string{}
 	if file == nil {
 		return values, nil

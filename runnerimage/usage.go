@@ -31,6 +31,11 @@ What it starts
                                 and to translate the stop signal
   other variables               go to the program, over the image's ENV
 
+Who a GitHub job is, for /.clipper-runner/github-init
+  CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER, CLIPPER_GCP_SERVICE_ACCOUNT,
+  CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID, CLIPPER_OIDC_URL,
+  CLIPPER_OIDC_AUDIENCE         the identity that it asks for credentials as
+
 How it reports
   CLIPPER_LOG                   text, json, quiet
 

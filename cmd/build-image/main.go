@@ -4,7 +4,7 @@
 //
 //	build-image [-dist DIR] [-version V] [-revision COMMIT] [-push REF[,REF…]]
 //
-//	-dist DIR         reads DIR/linux-ARCH/{runner,applet}, writes DIR/runner-image/
+//	-dist DIR         reads DIR/linux-ARCH/{runner,applet,loader}, writes DIR/runner-image/
 //	                  and DIR/runner-image-ARCH.tar (default "dist")
 //	-platforms LIST   default "linux/amd64,linux/arm64"
 //	-tag TAG          what the archives load as (default clipperregistry/runner:latest)
@@ -76,6 +76,7 @@ func run(ctx context.Context, args []string, epoch string, out io.Writer) error 
 		cfg.Platforms[platform] = image.Programs{
 			Runner: filepath.Join(bin, "runner"),
 			Applet: filepath.Join(bin, "applet"),
+			Loader: filepath.Join(bin, "loader"),
 		}
 	}
 

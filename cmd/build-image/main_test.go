@@ -23,7 +23,7 @@ func programs(t *testing.T) string {
 	if err := os.WriteFile(source, []byte("package main\nfunc main() {}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{"runner", "applet"} {
+	for _, program := range []string{"runner", "applet", "loader"} {
 		build := exec.Command("go", "build", "-o", filepath.Join(dist, "linux-amd64", program), source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 		if msg, err := build.CombinedOutput(); err != nil {

@@ -1,5 +1,7 @@
 // Command runner is the entrypoint of the runner image: it becomes the image
-// that CLIPPER_MAGIC_IMAGE names and runs its program.
+// that CLIPPER_MAGIC_IMAGE names and runs its program. In the container of a
+// GitHub job it has two other names (job.go): tail, the container's first
+// process, and github-init, a step.
 //
 // It has no flags. Arguments replace the image's CMD; every variable it reads
 // is listed in runnerimage.Usage, which it prints when no image is named, and
@@ -28,6 +30,7 @@ import (
 
 	"github.com/clipperregistry/runner/runnerimage"
 	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/rootfs"
 	"golang.org/x/term"
 )
 
@@ -53,6 +56,12 @@ func main() {
 	environ, err := process.GivenEnv()
 	if err != nil {
 		os.Exit(fail(runnerimage.LogText, err))
+	}
+	switch filepath.Base(os.Args[0]) {
+	case tailName:
+		os.Exit(tail(os.Args[1:], environ))
+	case initName:
+		os.Exit(githubInit(os.Args[1:], environ))
 	}
 	os.Exit(run(os.Args[1:], environ))
 }
@@ -86,7 +95,7 @@ func lay(home string, settings runnerimage.Settings, args, environ []string) (*p
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 
-	bare, links, err := barePaths(filepath.Join(home, "image.json"))
+	image, err := readDescription(filepath.Join(home, "image.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +104,7 @@ func lay(home string, settings runnerimage.Settings, args, environ []string) (*p
 		return nil, err
 	}
 	plan, err := runnerimage.Run(ctx, runnerimage.Config{
-		Settings: settings, Root: "/", Bare: bare, BareLinks: links, Args: args, Environ: environ, Dir: dir,
+		Settings: settings, Root: "/", Bare: image.Bare, BareLinks: image.Links, Args: args, Environ: environ, Dir: dir,
 		Files: userFS{}, Log: os.Stderr, Terminal: term.IsTerminal(2),
 		UserAgent: "clipper-runner/" + version,
 	})
@@ -135,21 +144,22 @@ func readSettings(path string, environ []string) (runnerimage.Settings, error) {
 	return runnerimage.ParseSettings(environ, file)
 }
 
-// barePaths reads which paths the runner image itself has, and which of them
-// are symlinks.
-func barePaths(path string) (bare []string, links map[string]string, err error) {
+// description is what the runner image says of the paths that it has itself.
+type description struct {
+	Bare    []string          `json:"bare"`
+	Links   map[string]string `json:"links"`
+	Waiters []rootfs.Waiter   `json:"waiters"`
+}
+
+func readDescription(path string) (image description, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("this is not the runner image, and the runner replaces the root directory it runs in: %w", err)
-	}
-	var image struct {
-		Bare  []string          `json:"bare"`
-		Links map[string]string `json:"links"`
+		return image, fmt.Errorf("this is not the runner image, and the runner replaces the root directory it runs in: %w", err)
 	}
 	if err := json.Unmarshal(data, &image); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return image, fmt.Errorf("%s: %w", path, err)
 	}
-	return image.Bare, image.Links, nil
+	return image, nil
 }
 
 // userFS is the root directory read with the real ids: whoever starts a
@@ -157,16 +167,23 @@ func barePaths(path string) (bare []string, links map[string]string, err error) 
 type userFS struct{}
 
 func (userFS) Open(name string) (fs.File, error) {
-	if uid := os.Getuid(); uid != os.Geteuid() {
-		defer assumeFSIDs(os.Geteuid(), os.Getegid())
-		assumeFSIDs(uid, os.Getgid())
-	}
+	defer asUser()()
 	return os.DirFS("/").Open(name)
 }
 
+// asUser takes the real ids for file accesses until the function returned is
+// called.
+func asUser() (done func()) {
+	if os.Getuid() == os.Geteuid() {
+		return func() {}
+	}
+	assumeFSIDs(os.Getuid(), os.Getgid())
+	return func() { assumeFSIDs(os.Geteuid(), os.Getegid()) }
+}
+
 // assumeFSIDs sets the ids that this thread's file accesses are checked with.
-// main is locked to its thread, and everything that userFS opens is opened
-// from it.
+// main is locked to its thread, and everything that is opened with the user's
+// is opened from it.
 func assumeFSIDs(uid, gid int) {
 	syscall.Setfsgid(gid)
 	syscall.Setfsuid(uid)

@@ -3,7 +3,8 @@
 // check a container as its image would have it.
 //
 // In comes the name that the file was called by with its arguments, out goes
-// an exit code. What the shell has built in, it answers; cp, find, tar and
+// an exit code. The names of shells wait for an image that is being laid out
+// and become its own (waiter.go). What the shell has built in, it answers; cp, find, tar and
 // their like come from a library; the rest is written here, with the options
 // that scripts of CI systems and of people in a strange container use. An
 // unknown option is an error, never ignored.
@@ -35,6 +36,8 @@ import (
 	"github.com/u-root/u-root/pkg/core/rm"
 	"github.com/u-root/u-root/pkg/core/tar"
 	"github.com/u-root/u-root/pkg/core/touch"
+
+	"github.com/clipperregistry/runner/runnerimage/layout"
 )
 
 // Streams are an applet's standard streams.
@@ -59,7 +62,7 @@ func (u usage) Error() string { return "usage: " + string(u) }
 
 // commands are the applets on PATH, by name.
 func commands() map[string]command {
-	return map[string]command{
+	all := map[string]command{
 		"sh": shell,
 		"[":  builtin("["), "echo": builtin("echo"), "false": builtin("false"), "printf": builtin("printf"),
 		"pwd": builtin("pwd"), "test": builtin("test"), "true": builtin("true"),
@@ -69,6 +72,10 @@ func commands() map[string]command {
 		"basename": baseName, "dirname": dirName, "env": env, "grep": grep, "head": head, "id": id,
 		"ln": link, "readlink": readLink, "sleep": sleep, "stat": stat, "tail": tail, "uname": uname, "wc": count,
 	}
+	for _, name := range layout.Interpreters() {
+		all[name] = interpreter(name)
+	}
+	return all
 }
 
 // Names are the names that an applet is found by on PATH. Beside them there

@@ -19,9 +19,9 @@ const Dir = "/.clipper-runner/bin"
 
 const shellUsage = usage("sh [-aefilnuvx] [-o OPTION] [-c COMMAND [NAME [ARGUMENT…]] | -s [ARGUMENT…] | FILE [ARGUMENT…]]")
 
-// shell runs a script: of -c, of a file, or of standard input, line by line
+// builtInShell runs a script: of -c, of a file, or of standard input, line by line
 // with a prompt when that is a terminal.
-func shell(ctx context.Context, s Streams, args []string) error {
+func builtInShell(ctx context.Context, s Streams, args []string) error {
 	var set []string
 	var isCommand, fromInput, interactive bool
 	args, ok := options(args, "o", func(letter byte, value string) bool {

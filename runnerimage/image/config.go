@@ -6,10 +6,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// path is the image's whole environment. GitHub reads PATH from the config
+// environment is the image's whole environment. GitHub reads PATH from the config
 // once, when it makes the container, and puts it behind everything that steps
 // add; the bare image's own commands therefore come last.
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" + home + "/bin"
+const environment = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" + home + "/bin"
 
 // configFile is v1.ConfigFile with Docker's whole health check: the fields
 // here hide the ones of the same JSON name in the embedded types.
@@ -42,7 +42,7 @@ func newConfigFile(cfg Config, p v1.Platform, diffID v1.Hash) configFile {
 		},
 		Config: config{
 			Config: v1.Config{
-				Env:        []string{path},
+				Env:        []string{environment},
 				User:       "0",
 				WorkingDir: "/",
 				Entrypoint: []string{home + "/runner"},

@@ -1,7 +1,7 @@
 // Package image builds the runner image, without Docker and reproducibly: the
-// same two programs, version and time give the same digest on every machine.
+// same programs, version and time give the same digest on every machine.
 //
-// In go the two static programs of each platform, out comes an index that
+// In go the three static programs of each platform, out comes an index that
 // holds one image per platform: one layer with the tree that tree.go lists,
 // and the config that config.go tells. Exactly one file of the image is
 // set-uid, the runner (tree.go says why), and no two names share an inode.
@@ -40,10 +40,11 @@ type Config struct {
 	Platforms map[string]Programs
 }
 
-// Programs are the paths of one platform's programs, both linked statically.
+// Programs are the paths of one platform's programs, all linked statically.
 type Programs struct {
 	Runner string // becomes /.clipper-runner/runner
 	Applet string // becomes /.clipper-runner/applet
+	Loader string // becomes /.clipper-runner/loader
 }
 
 // Description is the content of /.clipper-runner/image.json.
@@ -54,9 +55,21 @@ type Description struct {
 	// parents before what they hold. It is what the runner clears away before
 	// it lays out the image that it becomes.
 	Bare []string `json:"bare"`
-	// Links holds the symlinks among them with their targets. The engine has
-	// followed them when it mounted something beneath.
+	// Links holds the symlinks to directories among them with their targets.
+	// The engine has followed them when it mounted something beneath.
 	Links map[string]string `json:"links"`
+	// Waiters are the symlinks among them to programs that wait for the
+	// layout, loaders last.
+	Waiters []Waiter `json:"waiters"`
+}
+
+// Waiter is a place where images have a program of their own.
+type Waiter struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+	// Stays says that a job's container keeps it where the image has nothing
+	// at Path.
+	Stays bool `json:"stays,omitempty"`
 }
 
 // Build makes the image of one platform.
@@ -116,7 +129,11 @@ func buildLayer(cfg Config, p v1.Platform) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := tree(cfg.Version, runner, applet)
+	loader, err := readProgram(programs.Loader, p)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := tree(cfg.Version, p.Architecture, runner, applet, loader)
 	if err != nil {
 		return nil, err
 	}

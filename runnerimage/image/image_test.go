@@ -33,7 +33,7 @@ var platforms = []string{"linux/amd64", "linux/arm64"}
 
 var machines = map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}
 
-// config makes two programs for each platform and returns a Config with them.
+// config makes three programs for each platform and returns a Config with them.
 func config(t *testing.T) image.Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,6 +42,7 @@ func config(t *testing.T) image.Config {
 		cfg.Platforms[platform] = image.Programs{
 			Runner: program(t, dir, "runner of "+platform, machines[platform]),
 			Applet: program(t, dir, "applet of "+platform, machines[platform]),
+			Loader: program(t, dir, "loader of "+platform, machines[platform]),
 		}
 	}
 	return cfg
@@ -206,7 +207,14 @@ func TestLayer(t *testing.T) {
 		{name: "/.clipper-runner/healthcheck", kind: tar.TypeSymlink, mode: 0o777, link: "applet"},
 		{name: "/.clipper-runner/exec", kind: tar.TypeSymlink, mode: 0o777, link: "applet"},
 		{name: "/.clipper-runner/bin", kind: tar.TypeDir, mode: 0o755},
-		{name: "/.clipper-runner/bin/tail", kind: tar.TypeSymlink, mode: 0o777, link: "../applet"},
+		{name: "/.clipper-runner/applet", kind: tar.TypeReg, mode: 0o755, content: content(cfg.Platforms["linux/amd64"].Applet)},
+		{name: "/.clipper-runner/loader", kind: tar.TypeReg, mode: 0o755, content: content(cfg.Platforms["linux/amd64"].Loader)},
+		{name: "/.clipper-runner/github-init", kind: tar.TypeSymlink, mode: 0o777, link: "runner"},
+		{name: "/.clipper-runner/bin/tail", kind: tar.TypeSymlink, mode: 0o777, link: "../runner"},
+		{name: "/.clipper-runner/bin/bash", kind: tar.TypeSymlink, mode: 0o777, link: "../applet"},
+		{name: "/bin/sh", kind: tar.TypeSymlink, mode: 0o777, link: "/.clipper-runner/bin/sh"},
+		{name: "/lib64/ld-linux-x86-64.so.2", kind: tar.TypeSymlink, mode: 0o777, link: "/.clipper-runner/loader"},
+		{name: "/lib/ld-musl-x86_64.so.1", kind: tar.TypeSymlink, mode: 0o777, link: "/.clipper-runner/loader"},
 		{name: "/.clipper-runner/bin/sh", kind: tar.TypeSymlink, mode: 0o777, link: "../applet"},
 		{name: "/.clipper-runner/bin/cat", kind: tar.TypeSymlink, mode: 0o777, link: "../applet"},
 	} {
@@ -221,7 +229,10 @@ func TestLayer(t *testing.T) {
 			privileged = append(privileged, name)
 		}
 		if e.kind == tar.TypeSymlink {
-			target := path.Join(path.Dir(name), e.link)
+			target := e.link
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(name), target)
+			}
 			if _, ok := tree[target]; !ok {
 				t.Errorf("%s points to %s, which is not there", name, target)
 			}
@@ -237,6 +248,14 @@ func TestLayer(t *testing.T) {
 	var d image.Description
 	if err := json.Unmarshal([]byte(tree["/.clipper-runner/image.json"].content), &d); err != nil {
 		t.Fatal(err)
+	}
+	for _, w := range d.Waiters {
+		if e := tree[w.Path]; e.link != w.Target || w.Stays != strings.HasPrefix(w.Path, "/lib64/") {
+			t.Errorf("image.json says %+v, the tree has %+v", w, e.brief())
+		}
+	}
+	if want := map[string]string{"/var/run": "../run"}; !maps.Equal(d.Links, want) {
+		t.Errorf("image.json says that %v lead to directories, want %v", d.Links, want)
 	}
 	slices.Sort(bare)
 	if got := slices.Sorted(slices.Values(d.Bare)); d.Version != "1.2.3" || !slices.Equal(got, bare) {
@@ -323,7 +342,7 @@ func TestBuildRefuses(t *testing.T) {
 		{"a script", "linux/amd64", "not a Linux program", image.Programs{Runner: script, Applet: good.Applet}},
 		{"another machine", "linux/arm64", "not for linux/arm64", good},
 		{"an unknown machine", "linux/s390x", "not for linux/s390x", good},
-		{"a dynamic program", "linux/amd64", "CGO_ENABLED=0", image.Programs{Runner: good.Runner, Applet: dynamic}},
+		{"a dynamic program", "linux/amd64", "CGO_ENABLED=0", image.Programs{Runner: good.Runner, Applet: good.Applet, Loader: dynamic}},
 		{"a missing program", "linux/amd64", "no such file", image.Programs{Runner: good.Runner, Applet: script + ".gone"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/clipperregistry/runner/runnerimage/applet"
+	"github.com/clipperregistry/runner/runnerimage/libc"
 )
 
 // home is the directory of the runner image that outlives the layout.
@@ -46,8 +49,10 @@ func symlink(name, target string) node { return node{name: name, mode: 0o777, li
 //
 // The runner is set-uid so that it can lay out the image under `docker run
 // --user`; it gives the bit up before any program of the image starts. The
-// applets have no part in that, so they are another file, not a link to it.
-func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
+// applets and the loader have no part in that, so they are other files, not
+// links to it. The runner's other names are those that a job's container needs
+// its rights for: tail, which GitHub starts one with, and github-init.
+func tree(version, arch string, runnerFile, appletFile, loaderFile []byte) ([]node, error) {
 	bare := []node{
 		dir("/etc", 0o755),
 		// Docker looks up `--user root` here before anything runs.
@@ -61,12 +66,21 @@ func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
 		dir("/var", 0o755),
 		symlink("/var/run", "../run"),
 	}
-	d := Description{Version: version, Links: map[string]string{}}
+	d := Description{Version: version, Links: map[string]string{}, Waiters: waiters(arch)}
 	for _, n := range bare {
-		d.Bare = append(d.Bare, n.name)
 		if n.link != "" {
 			d.Links[n.name] = n.link
 		}
+	}
+	for _, w := range d.Waiters {
+		parent := dir(path.Dir(w.Path), 0o755)
+		if !slices.ContainsFunc(bare, func(n node) bool { return n.name == parent.name }) {
+			bare = append(bare, parent)
+		}
+		bare = append(bare, symlink(w.Path, w.Target))
+	}
+	for _, n := range bare {
+		d.Bare = append(d.Bare, n.name)
 	}
 	description, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
@@ -80,14 +94,34 @@ func tree(version string, runnerFile, appletFile []byte) ([]node, error) {
 		dir(home+"/health", 0o1777),
 		file(home+"/runner", 0o4755, runnerFile),
 		file(home+"/applet", 0o755, appletFile),
+		file(home+"/loader", 0o755, loaderFile),
+		symlink(home+"/github-init", "runner"),
 		symlink(home+"/exec", "applet"),
 		symlink(home+"/healthcheck", "applet"),
 		dir(home+"/bin", 0o755),
 	)
 	for _, name := range applet.Names() {
-		nodes = append(nodes, symlink(home+"/bin/"+name, "../applet"))
+		target := "../applet"
+		if name == "tail" {
+			target = "../runner"
+		}
+		nodes = append(nodes, symlink(home+"/bin/"+name, target))
 	}
 	return nodes, nil
+}
+
+// waiters are what waits in the bare image for a job's: the shells that are
+// called by their paths, and the loaders. Of these glibc's stays: GitHub's
+// node asks for it in every image that is not Alpine's, where musl's would
+// only mislead who looks for the kind of the distribution.
+func waiters(arch string) []Waiter {
+	glibc, musl := libc.Loaders(arch)
+	return []Waiter{
+		{Path: "/bin/sh", Target: home + "/bin/sh"},
+		{Path: "/bin/bash", Target: home + "/bin/bash"},
+		{Path: musl, Target: home + "/loader"},
+		{Path: glibc, Target: home + "/loader", Stays: true},
+	}
 }
 
 // writeTar writes nodes as a tar archive in which nothing depends on the

@@ -121,19 +121,13 @@ func Wait(ctx context.Context, path string) (Status, error) {
 const patience = 10 * time.Second
 
 // Expected says that the container's first process is the one that GitHub
-// starts a job's container with, and has not got as far as the file yet: it
-// always writes one.
+// starts a job's container with, and has not got as far as the file yet:
+// `tail -f /dev/null`, or a small init with that as its program. Once it has
+// said what it can, it goes by other arguments.
 func Expected(path string) bool {
 	if _, err := os.Lstat(path); err == nil {
 		return false
 	}
-	return IsJob()
-}
-
-// IsJob says that this container was started as GitHub starts that of a job:
-// its first process is `tail -f /dev/null`, or a small init with that as its
-// program.
-func IsJob() bool {
 	line, err := os.ReadFile("/proc/1/cmdline")
 	return err == nil && strings.HasSuffix("\x00"+string(line), "\x00tail\x00-f\x00/dev/null\x00")
 }

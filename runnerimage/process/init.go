@@ -129,6 +129,45 @@ func Init(args []string) (code int, err error) {
 	}
 }
 
+// Idle stays as the container's first process and reaps children until it is
+// told to stop, by SIGTERM or SIGINT. It returns the exit code of one that the
+// signal has ended. Before that it gives up the rights of a set-uid bit.
+func Idle() (code int, err error) {
+	if err := GiveUpRights(); err != nil {
+		return 0, err
+	}
+	children, stops := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
+	for {
+		// Those that have ended before the first signal could be caught, too.
+		if _, _, err := reap(0); err != nil {
+			return 0, err
+		}
+		select {
+		case <-children:
+		case s := <-stops:
+			return 128 + int(s.(syscall.Signal)), nil
+		}
+	}
+}
+
+// GiveUpRights makes the real ids the only ones of this process.
+func GiveUpRights() error {
+	uid, gid := os.Getuid(), os.Getgid()
+	if !gidsAre(gid) {
+		if err := syscall.Setresgid(gid, gid, gid); err != nil {
+			return fmt.Errorf("give up root's group: %w", err)
+		}
+	}
+	if !uidsAre(uid) {
+		if err := syscall.Setresuid(uid, uid, uid); err != nil {
+			return fmt.Errorf("give up root's rights: %w", err)
+		}
+	}
+	return nil
+}
+
 func receivePlan(args []string) (initPlan, error) {
 	if len(args) != 2 {
 		return decodeInitPlan("")

@@ -25,6 +25,15 @@ func Held() (ids IDs, unprivileged bool, err error) {
 	return IDs{UID: os.Getuid(), GID: os.Getgid(), Groups: groups}, os.Geteuid() != 0, nil
 }
 
+// UserID is the uid that an image's USER stands for in the tree at root.
+func UserID(root, spec string) (int, error) {
+	found, err := lookUpUser(root, spec, nil)
+	if err != nil {
+		return 0, fmt.Errorf("%w %q: %w", ErrUser, spec, err)
+	}
+	return found.Uid, nil
+}
+
 // settleIDs gives the ids of the program; Groups has GID first.
 //
 // Docker resolved --user with the passwd of the runner image, so here only its

@@ -42,8 +42,19 @@ func (r *Root) Survey() ([]string, error) {
 // and leads to nothing of the kind: the bare image's leftovers before a first
 // layout, whatever an interrupted layout has left before the next one. It
 // comes before NewWriter.
-func (r *Root) Clear(found []string) error {
+//
+// With AtOnce it is Finish that clears, once the tree is complete, and Clear
+// only remembers what was found; unless a layout was interrupted.
+func (r *Root) Clear(found []string, interrupted bool) error {
 	r.found = cleaned(found)
+	if r.opts.AtOnce && !interrupted {
+		return nil
+	}
+	return r.clear(nil)
+}
+
+// clear does the work of Clear but for the paths of spared.
+func (r *Root) clear(spared []string) error {
 	places := r.places()
 	stay := make(map[string]bool, len(r.found))
 	for _, path := range r.found {
@@ -55,7 +66,7 @@ func (r *Root) Clear(found []string) error {
 			path := join(dir, name)
 			k, _ := places.of(path)
 			switch {
-			case k == mounted, k == kept:
+			case k == mounted, k == kept, slices.Contains(spared, path):
 				return nil
 			case !stay[path] && k == free:
 				return failedNil("remove", path, removeAll(fd, name))

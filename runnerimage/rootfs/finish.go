@@ -10,9 +10,10 @@ import (
 	"github.com/clipperregistry/runner/runnerimage/layer"
 )
 
-// Finish completes the tree once all layers are written: symlinks around
-// mounts first, then the attributes of directories, children before parents,
-// because whatever is made in a directory changes its time.
+// Finish completes the tree once all layers are written: with AtOnce it lets
+// it appear, then come symlinks around mounts, then the attributes of
+// directories, children before parents, because whatever is made in a
+// directory changes its time.
 func (w *Writer) Finish() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -21,14 +22,22 @@ func (w *Writer) Finish() error {
 	if err := w.err(); err != nil {
 		return err
 	}
+	if w.root.opts.AtOnce {
+		if err := w.appear(); err != nil {
+			return err
+		}
+	}
 	if err := w.graftAll(); err != nil {
+		return err
+	}
+	if err := w.putBack(); err != nil {
 		return err
 	}
 	w.front.hands.drop()
 	if err := w.root.removeSpare(); err != nil {
 		return err
 	}
-	if err := w.dressDirectories(); err != nil {
+	if err := w.dressDirectories(func(path string) bool { return !w.renamed(path) || w.touched[path] }); err != nil {
 		return err
 	}
 	for _, point := range slices.Sorted(maps.Keys(w.volumes)) {
@@ -42,11 +51,12 @@ func (w *Writer) Finish() error {
 	return nil
 }
 
-// dressDirectories gives the tree's directories their attributes.
-func (w *Writer) dressDirectories() error {
+// dressDirectories gives those of the tree's directories their attributes that
+// which picks.
+func (w *Writer) dressDirectories(which func(path string) bool) error {
 	var err error
 	w.tree.Directories(func(path string, e *layer.Entry) {
-		if err == nil {
+		if err == nil && which(path) {
 			err = w.dressDirectory(path, e)
 		}
 	})
@@ -62,6 +72,9 @@ func (w *Writer) dressDirectory(path string, e *layer.Entry) error {
 		return nil
 	}
 	at := place{w.root.realm, path}
+	if w.renamed(path) && !w.appeared {
+		at.dir = w.root.withheld(path)
+	}
 	if volume != "" {
 		at = place{w.volumes[volume].realm, ""}
 		if k != filled {

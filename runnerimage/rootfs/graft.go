@@ -79,11 +79,11 @@ func (w *Writer) graft(path string, directory bool) error {
 // merge gives the directory at path, which stayed, the names of the directory
 // at target, and target the names of what is mounted below path.
 func (w *Writer) merge(path, target string) error {
-	here, err := w.names(path)
+	here, err := w.root.names(path)
 	if err != nil {
 		return err
 	}
-	there, err := w.names(target)
+	there, err := w.root.names(target)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) {
 		w.warn(fmt.Sprintf("%q stays a directory because of what is mounted beneath it; the image's symlink leads to %q, which is no directory of the image", "/"+path, "/"+target))
 		return nil
@@ -98,7 +98,7 @@ func (w *Writer) merge(path, target string) error {
 		case own == target || beneath(target, own):
 		case !slices.Contains(here, name):
 			err = w.symlink(own, other)
-		case k == leading && w.isDirectory(other):
+		case k == leading && w.root.isDirectory(other):
 			err = w.merge(own, other)
 		case k == leading, k == mounted, k == filled:
 			err = w.stand(own, other)
@@ -127,7 +127,7 @@ func (w *Writer) stand(path, target string) error {
 	dir, name := split(target)
 	fd, err := w.root.realm.open(dir, unix.O_PATH)
 	if errors.Is(err, unix.ENOENT) {
-		if err = w.makeParents(target); err == nil {
+		if err = w.root.makeParents(target); err == nil {
 			fd, err = w.root.realm.open(dir, unix.O_PATH)
 		}
 	}
@@ -156,6 +156,7 @@ func (w *Writer) stand(path, target string) error {
 			return err
 		}
 	}
+	w.touch(target)
 	return unix.Symlinkat(relative(target, path), fd, name)
 }
 
@@ -174,12 +175,12 @@ func (w *Writer) reach(path, link string) error {
 	switch {
 	case err != nil, real == target:
 		return nil
-	case w.isDirectory(real):
+	case w.root.isDirectory(real):
 		return w.expose(real, target)
 	case real != path:
 		return nil // the image's own symlink, to nowhere
 	}
-	if err := w.makeParents(path); err != nil {
+	if err := w.root.makeParents(path); err != nil {
 		return err
 	}
 	return w.symlink(path, target)
@@ -188,11 +189,11 @@ func (w *Writer) reach(path, link string) error {
 // expose gives the directory at path the names of what is mounted below
 // target, where it has nothing of that name.
 func (w *Writer) expose(path, target string) error {
-	have, err := w.names(path)
+	have, err := w.root.names(path)
 	if err != nil {
 		return err
 	}
-	names, err := w.names(target)
+	names, err := w.root.names(target)
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (w *Writer) expose(path, target string) error {
 		case k == free || k == kept:
 		case !slices.Contains(have, name):
 			err = w.symlink(own, other)
-		case k == leading && w.isDirectory(own):
+		case k == leading && w.root.isDirectory(own):
 			err = w.expose(own, other)
 		}
 		if err != nil {
@@ -224,8 +225,8 @@ func (w *Writer) leads(path string) bool {
 }
 
 // names lists a directory of the root.
-func (w *Writer) names(path string) ([]string, error) {
-	fd, err := w.root.realm.open(path, unix.O_PATH)
+func (r *Root) names(path string) ([]string, error) {
+	fd, err := r.realm.open(path, unix.O_PATH)
 	if err != nil {
 		return nil, err
 	}
@@ -235,8 +236,8 @@ func (w *Writer) names(path string) ([]string, error) {
 	return names, err
 }
 
-func (w *Writer) isDirectory(path string) bool {
-	fd, err := w.root.realm.open(path, unix.O_PATH)
+func (r *Root) isDirectory(path string) bool {
+	fd, err := r.realm.open(path, unix.O_PATH)
 	if err != nil {
 		return false
 	}
@@ -252,20 +253,21 @@ func (w *Writer) symlink(path, target string) error {
 		return err
 	}
 	defer unix.Close(fd)
+	w.touch(path)
 	return unix.Symlinkat(relative(path, target), fd, name)
 }
 
 // makeParents makes the directories that lead to path.
-func (w *Writer) makeParents(path string) error {
+func (r *Root) makeParents(path string) error {
 	dir, _ := split(path)
-	if dir == "" || w.isDirectory(dir) {
+	if dir == "" || r.isDirectory(dir) {
 		return nil
 	}
-	if err := w.makeParents(dir); err != nil {
+	if err := r.makeParents(dir); err != nil {
 		return err
 	}
 	above, name := split(dir)
-	fd, err := w.root.realm.open(above, unix.O_PATH)
+	fd, err := r.realm.open(above, unix.O_PATH)
 	if err != nil {
 		return err
 	}

@@ -155,9 +155,9 @@ func TestMounts(t *testing.T) {
 		warnings: []string{".clipper-runner"},
 	}} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, walk := range []bool{false, true} {
+			for _, way := range ways {
 				c := newContainer(t)
-				c.walk = walk
+				c.way = way
 				test.mount(c)
 				before := snapshot(t, c.outside)
 				c.layOut(test.layers...)
@@ -344,7 +344,7 @@ func TestVolumeInterrupted(t *testing.T) {
 	r := c.open()
 	found, err := r.Survey()
 	must(t, err)
-	must(t, r.Clear(found))
+	must(t, r.Clear(found, false))
 	blob := volumeImage()
 	if _, err := write(r, blob[:len(blob)-150_000]); err == nil {
 		t.Fatal("a truncated layer is accepted")
@@ -353,7 +353,7 @@ func TestVolumeInterrupted(t *testing.T) {
 		t.Fatalf("no marker: %q", got)
 	}
 	r = c.open()
-	must(t, r.Clear(found))
+	must(t, r.Clear(found, false))
 	_, err = write(r, blob)
 	must(t, err)
 	if got := content(t, volume); !slices.Equal(got, volumeContent) {
@@ -376,7 +376,7 @@ func TestSurveyAndClear(t *testing.T) {
 	if !slices.Equal(found, want) {
 		t.Fatalf("found %q, want %q", found, want)
 	}
-	must(t, r.Clear(found))
+	must(t, r.Clear(found, false))
 	kept := map[string]string{
 		".dockerenv": "", "etc/mtab": "-> /proc/mounts", "etc/passwd": "absent", "tmp": "absent", "var": "absent",
 		"run/docker.sock": "mounted", "srv/data/own": "own", "app/derived/file": "derived", ".clipper-runner/runner": "runner",
@@ -391,7 +391,7 @@ func TestSurveyAndClear(t *testing.T) {
 	c.file(".clipper-runner/tmp/path-1", "spare")
 	must(t, os.Symlink("../srv/data", c.at("usr/link")))
 	r = c.open()
-	must(t, r.Clear(found))
+	must(t, r.Clear(found, false))
 	kept["usr"], kept["app/derived/half"], kept["srv/half"] = "absent", "absent", "absent"
 	c.shows(kept)
 
@@ -430,10 +430,10 @@ func TestMountThatIsNotInTheTable(t *testing.T) {
 	if _, err := write(r, Build(File("srv/data/x", "x"))); err == nil {
 		t.Error("a mount was written to")
 	}
-	if err := c.open().Clear(nil); err != nil {
+	if err := c.open().Clear(nil, false); err != nil {
 		t.Error(err)
 	}
-	if err := r.Clear(nil); err == nil {
+	if err := r.Clear(nil, false); err == nil {
 		t.Error("a mount was removed")
 	}
 	if got := content(t, volume); !slices.Equal(got, []string{". dir", "own own"}) {

@@ -58,6 +58,13 @@ type Options struct {
 	// mounted "/var/run/docker.sock", so that path must still lead there
 	// when the image has a directory, or nothing, at "/var/run".
 	BareLinks map[string]string
+	// AtOnce says that others live in the root: it stays as it is until
+	// Finish, which lets the tree appear (atonce.go). Otherwise every path is
+	// written to its place, which is faster.
+	AtOnce bool
+	// Waiters are the bare image's waiters, loaders last. They stand until
+	// the tree appears.
+	Waiters []Waiter
 	// DeclaredVolumes holds paths that the image declares as volumes. An
 	// empty directory mounted at one of them is filled. Give it only where
 	// the mount table does not tell volumes from bind mounts (Fargate).
@@ -116,6 +123,10 @@ func (r *Root) Close() error { return unix.Close(r.realm.fd) }
 func withDefaults(opts Options) (Options, error) {
 	opts.Keep = cleaned(opts.Keep)
 	opts.Bare = cleaned(opts.Bare)
+	opts.Waiters = slices.Clone(opts.Waiters)
+	for i := range opts.Waiters {
+		opts.Waiters[i].Path = clean(opts.Waiters[i].Path)
+	}
 	opts.DeclaredVolumes = cleaned(opts.DeclaredVolumes)
 	if len(opts.Keep) == 0 || slices.Contains(opts.Keep, "") {
 		return opts, errors.New("open root: Options.Keep must name a path below the root")

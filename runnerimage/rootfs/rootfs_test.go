@@ -33,6 +33,9 @@ const inNamespace = "ROOTFS_TEST_NAMESPACE"
 func TestMain(m *testing.M) {
 	if os.Getenv(inNamespace) != "" {
 		syscall.Umask(0o077) // nothing may depend on it
+		if root := os.Getenv(layingOut); root != "" {
+			os.Exit(layOutForever(root))
+		}
 		os.Exit(m.Run())
 	}
 	self := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -82,21 +85,35 @@ type container struct {
 	outside  string // for sources of binds
 	opts     Options
 	warnings *[]string
-	walk     bool // without openat2
+	way      way
 }
 
-var bare = []string{"etc", "etc/passwd", "tmp", "var", "var/run", "run"}
+// way is how a layout is written.
+type way struct {
+	name string
+	walk bool // without openat2
+	once bool // AtOnce
+}
+
+var ways = []way{{name: "in place"}, {name: "without openat2", walk: true}, {name: "at once", once: true}, {name: "at once, without openat2", walk: true, once: true}}
+
+var bare = []string{"etc", "etc/passwd", "tmp", "var", "var/run", "run", "bin", "bin/sh", "lib", "lib/ld-musl", "lib64", "lib64/ld-linux"}
+
+var waiters = []Waiter{{Path: "/bin/sh", Target: "/.clipper-runner/sh"}, {Path: "/lib/ld-musl", Target: "/.clipper-runner/loader"}, {Path: "/lib64/ld-linux", Target: "/.clipper-runner/loader", Stays: true}}
 
 func newContainer(t *testing.T) *container {
 	t.Helper()
 	dir := scratch(t)
-	for _, name := range []string{"lower/.clipper-runner", "lower/etc", "lower/tmp", "lower/var", "lower/run", "upper", "work", "root", "outside"} {
+	for _, name := range []string{"lower/.clipper-runner", "lower/etc", "lower/tmp", "lower/var", "lower/run", "lower/bin", "lower/lib", "lower/lib64", "upper", "work", "root", "outside"} {
 		must(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
 	}
 	must(t, os.Chmod(filepath.Join(dir, "root"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "lower/etc/passwd"), []byte("bare"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "lower/.clipper-runner/runner"), []byte("runner"), 0o755))
 	must(t, os.Symlink("../run", filepath.Join(dir, "lower/var/run")))
+	for _, waiter := range waiters {
+		must(t, os.Symlink(waiter.Target, filepath.Join(dir, "lower", waiter.Path)))
+	}
 	mount(t, "overlay", dir+"/root", "overlay", 0, fmt.Sprintf("lowerdir=%s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir))
 	warnings := &[]string{}
 	c := &container{t: t, root: dir + "/root", outside: dir + "/outside", warnings: warnings, opts: Options{
@@ -144,9 +161,13 @@ func (c *container) bindDir(source, name string, flags uintptr) string {
 
 func (c *container) open() *Root {
 	c.t.Helper()
-	r, err := Open(c.root, c.opts)
+	opts := c.opts
+	if opts.AtOnce = c.way.once; c.way.once {
+		opts.Waiters = waiters
+	}
+	r, err := Open(c.root, opts)
 	must(c.t, err)
-	r.realm.walk.Store(c.walk)
+	r.realm.walk.Store(c.way.walk)
 	c.t.Cleanup(func() { r.Close() })
 	return r
 }
@@ -157,7 +178,8 @@ func (c *container) layOut(layers ...[]byte) {
 	r := c.open()
 	found, err := r.Survey()
 	must(c.t, err)
-	must(c.t, r.Clear(found))
+	must(c.t, r.Clear(found, false))
+	must(c.t, r.Plant())
 	_, err = write(r, layers...)
 	must(c.t, err)
 }
@@ -293,9 +315,9 @@ func everything() []byte {
 
 // TestAgainstTar compares with what GNU tar makes of the same layer.
 func TestAgainstTar(t *testing.T) {
-	for _, walk := range []bool{false, true} {
+	for _, way := range ways {
 		c := newContainer(t)
-		c.walk = walk
+		c.way = way
 		c.layOut(everything())
 		c.warned()
 
@@ -307,6 +329,9 @@ func TestAgainstTar(t *testing.T) {
 			t.Fatalf("tar: %v: %s", err, out)
 		}
 		opts := treediff.Options{Exclude: []string{".clipper-runner", ".dockerenv", "etc/mtab"}}
+		if way.once {
+			opts.Exclude = append(opts.Exclude, "lib64") // of the waiter that stays
+		}
 		want, err := treediff.Snapshot(reference, opts)
 		must(t, err)
 		got, err := treediff.Snapshot(c.root, opts)
@@ -314,7 +339,7 @@ func TestAgainstTar(t *testing.T) {
 		for _, line := range treediff.Diff(want[1:], got[1:]) {
 			// Parents without an entry have no time to compare.
 			if !strings.HasPrefix(line, `"deep`) && !strings.HasPrefix(line, `"many": mtime`) && !strings.HasPrefix(line, `"many": mode`) {
-				t.Errorf("walk %v: %s", walk, line)
+				t.Errorf("%s: %s", way.name, line)
 			}
 		}
 		c.shows(map[string]string{".clipper-runner/tmp": "absent", ".clipper-runner/runner": "runner", "etc/passwd": "absent", "etc/mtab": "-> /proc/mounts"})
@@ -362,8 +387,9 @@ func TestManyLayersAtOnce(t *testing.T) {
 		}
 	}
 	want["d4"] = "-> d5"
-	for range 5 {
+	for n := range 6 {
 		c := newContainer(t)
+		c.way = ways[n%len(ways)]
 		c.layOut(blobs...)
 		c.shows(want)
 		c.warned()
@@ -436,13 +462,13 @@ func TestRandomLayers(t *testing.T) {
 		for rank := range 2 + random.IntN(4) {
 			layers = append(layers, randomLayer(random, rank))
 		}
-		var trees [2][]treediff.Node
-		var failures [2]error
-		for i, limit := range []int{1, -1} {
+		var trees [3][]treediff.Node
+		var failures [3]error
+		for i, limit := range []int{1, -1, -1} {
 			dir := fmt.Sprintf("%s/%d", base, i)
 			must(t, os.RemoveAll(dir))
 			must(t, os.Mkdir(dir, 0o755))
-			r, err := Open(dir, Options{Keep: []string{"keep"}, Workers: 3})
+			r, err := Open(dir, Options{Keep: []string{"keep"}, Workers: 3, AtOnce: i == 2})
 			must(t, err)
 			tree := toc.NewTree(len(layers))
 			_, failures[i] = writeTree(r, tree, limit, layers...)
@@ -453,11 +479,11 @@ func TestRandomLayers(t *testing.T) {
 			trees[i], err = treediff.Snapshot(dir, treediff.Options{Exclude: []string{"keep"}})
 			must(t, err)
 			for _, line := range againstTree(tree, trees[i][1:]) {
-				t.Errorf("seed %d, limit %d: %s", seed, limit, line)
+				t.Errorf("seed %d, tree %d: %s", seed, i, line)
 			}
 		}
-		if (failures[0] == nil) != (failures[1] == nil) {
-			t.Errorf("seed %d: one after the other: %v; at once: %v", seed, failures[0], failures[1])
+		if (failures[0] == nil) != (failures[1] == nil) || (failures[0] == nil) != (failures[2] == nil) {
+			t.Errorf("seed %d: %v", seed, failures)
 			continue
 		}
 		if failures[0] != nil {
@@ -468,8 +494,10 @@ func TestRandomLayers(t *testing.T) {
 		}
 		written++
 		implied := func(line string) bool { return strings.Contains(line, "mtime: want 20") } // now
-		for _, line := range slices.DeleteFunc(treediff.Diff(trees[0][1:], trees[1][1:]), implied) {
-			t.Errorf("seed %d: %s", seed, line)
+		for _, other := range trees[1:] {
+			for _, line := range slices.DeleteFunc(treediff.Diff(trees[0][1:], other[1:]), implied) {
+				t.Errorf("seed %d: %s", seed, line)
+			}
 		}
 		if t.Failed() {
 			return

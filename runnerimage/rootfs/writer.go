@@ -72,8 +72,11 @@ type Writer struct {
 	// wants the symlinks.
 	aside  map[string]string
 	asides int
-	// moved holds the directories that graft has made symlinks.
-	moved map[string]bool
+	// appeared says that nothing is withheld any more.
+	appeared bool
+	// moved holds the directories that graft has made symlinks, touched those
+	// that something was made in after their attributes were set.
+	moved, touched map[string]bool
 
 	// warnedKept says that a path in Options.Keep was warned of.
 	warnedKept bool
@@ -115,11 +118,16 @@ const (
 func (r *Root) NewWriter(ctx context.Context, tree *toc.Tree) (*Writer, error) {
 	w := &Writer{
 		root: r, tree: tree, places: r.places(), seed: maphash.MakeSeed(), room: semaphore.NewWeighted(roomBytes),
-		volumes: map[string]*volume{}, aside: map[string]string{}, vacated: map[string]bool{}, moved: map[string]bool{},
+		volumes: map[string]*volume{}, aside: map[string]string{}, vacated: map[string]bool{}, moved: map[string]bool{}, touched: map[string]bool{},
 	}
 	w.front = worker{w: w, open: map[*file]bool{}}
 	if err := r.makeSpare(); err != nil {
 		return nil, err
+	}
+	if r.opts.AtOnce {
+		if err := r.makeParents(r.withheld("any")); err != nil {
+			return nil, failed("make directory", r.opts.Spare+withhold, err)
+		}
 	}
 	if err := w.takeVolumes(ctx); err != nil {
 		w.closeVolumes()
@@ -142,6 +150,11 @@ func (w *Writer) Close() {
 	w.workers.Wait()
 	w.front.hands.drop()
 	w.closeVolumes()
+	if w.root.opts.AtOnce && !w.appeared {
+		// Others go on in the root, and may need the room. What cannot be
+		// removed is removed by the next layout.
+		_ = w.root.removeSpare()
+	}
 }
 
 // Stats returns the counts so far.
@@ -403,6 +416,12 @@ func (w *Writer) mkdir(path string) error {
 	if !ok {
 		return nil
 	}
+	if k, _ := w.places.of(path); w.root.opts.AtOnce && k == leading {
+		// What is made in it is withheld.
+		if err := w.root.makeParents(w.root.withheld(join(path, "any"))); err != nil {
+			return failed("make directory", path, err)
+		}
+	}
 	if w.vacated[path] {
 		w.drain()
 		if err := w.err(); err != nil {
@@ -464,8 +483,11 @@ func (w *Writer) directory(path string) (location, bool) {
 // in returns the location of a path of the root, or of the given volume.
 func (w *Writer) in(volume, path string) location {
 	at := w.root.realm
-	if volume != "" {
+	switch {
+	case volume != "":
 		at, path = w.volumes[volume].realm, path[len(volume)+1:]
+	case w.renamed(path):
+		path = w.root.withheld(path)
 	}
 	dir, name := split(path)
 	return location{at, dir, name}

@@ -53,6 +53,8 @@ type Layout struct {
 	User    string   `json:"user,omitempty"`
 	WorkDir string   `json:"workdir,omitempty"`
 	Own     []string `json:"own,omitempty"`
+	// Summary tells what the layout did, for whoever asks later.
+	Summary json.RawMessage `json:"summary,omitempty"`
 }
 
 // Load reads the layout recorded at path; without a file nothing was laid

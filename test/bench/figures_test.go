@@ -22,6 +22,7 @@ func BenchmarkImage(b *testing.B) {
 		Version: "bench", Time: time.Now(),
 		Platforms: map[string]builder.Programs{"linux/amd64": {
 			Runner: filepath.Join(root, "dist/linux-amd64/runner"), Applet: filepath.Join(root, "dist/linux-amd64/applet"),
+			Loader: filepath.Join(root, "dist/linux-amd64/loader"),
 		}},
 	}, "linux/amd64")
 	if err != nil {
