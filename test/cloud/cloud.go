@@ -1,7 +1,8 @@
 // Package cloud is a strict stand-in for the services with which a GitHub job
 // trades its identity for a registry's credentials: GitHub's token endpoint,
 // AWS (STS, ECR, the public ECR), Google (STS, service accounts), Microsoft
-// (Entra ID, an Azure registry) and one service of RFC 8693.
+// (Entra ID, an Azure registry) and one service of RFC 8693; and for GitHub's
+// cache service with its blobs.
 //
 // In come their real requests, by host name; out go their real answers, to what
 // is right in every word, or their real errors. It promises that a token is
@@ -52,6 +53,7 @@ type Cloud struct {
 	tokens map[string]grant
 	faults map[string][]Fault
 	calls  []string
+	cache  cache
 }
 
 // grant is what a token that was handed out is good for.
@@ -70,7 +72,8 @@ type Fault struct {
 
 // New makes a cloud.
 func New() *Cloud {
-	c := &Cloud{Now: time.Now, key: rand.Text(), tokens: map[string]grant{}, faults: map[string][]Fault{}}
+	c := &Cloud{Now: time.Now, key: rand.Text(), tokens: map[string]grant{}, faults: map[string][]Fault{},
+		cache: cache{scopes: map[string][]Scope{}, blobs: map[string]*blob{}, signed: map[string]signature{}}}
 	c.mux = http.NewServeMux()
 	c.mux.HandleFunc("GET "+tokenHost+"/{path...}", c.idToken)
 	c.mux.HandleFunc("POST sts.eu-west-1.amazonaws.com/{$}", c.assumeRole)
@@ -82,6 +85,8 @@ func New() *Cloud {
 	c.mux.HandleFunc("POST login.microsoftonline.com/"+Tenant+"/oauth2/v2.0/token", c.entra)
 	c.mux.HandleFunc("POST "+Azure+"/oauth2/exchange", c.azureExchange)
 	c.mux.HandleFunc("POST "+ExchangeHost+"/token", c.exchange)
+	c.mux.HandleFunc("POST "+cacheCalls+"{method}", c.cacheCall)
+	c.mux.HandleFunc(container+"{blob}", c.blobCall)
 	return c
 }
 
@@ -143,6 +148,10 @@ func (c *Cloud) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if arrived.URL.Path == "" {
 		arrived.URL.Path = "/" // as on the wire
+	}
+	arrived.Header = http.Header{}
+	for name, values := range req.Header { // Azure's library writes them small
+		arrived.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	w := httptest.NewRecorder()
 	if failing {
