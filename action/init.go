@@ -139,7 +139,7 @@ func (c Container) pass(laid *runnerimage.Laid, log *Log) error {
 	err := errors.Join(
 		files.AddPath(plan.Path...),
 		files.SetEnv(plan.Env...),
-		files.SetOutputs(append(Outputs(laid.Summary), Pair{"rootfs", c.Config.Root})...),
+		files.SetOutputs(append(Outputs(laid.Summary), Pair{OutputRootFS, c.Config.Root})...),
 	)
 	if err != nil {
 		return err

@@ -29,6 +29,14 @@ type Inputs struct {
 	Args       []string
 	// Env are further variables of what is run.
 	Env []Pair
+	// Options are flags of `clipper-runner run`, as a person writes them, and
+	// Cache says that the Actions cache is used. Both are for a job without a
+	// container of ours: there the runner has made the container already, and
+	// its steps have no token for the cache.
+	Options string
+	Cache   bool
+
+	values map[string]string // of the settings, by their variables
 }
 
 // settingInputs are the inputs of the action that are settings of the runner
@@ -61,15 +69,17 @@ const (
 	envImage           = "CLIPPER_MAGIC_IMAGE"
 	envCredentialsFile = "CLIPPER_CREDENTIALS_FILE"
 
-	inputRun   = "run"
-	inputShell = "shell"
-	inputArgs  = "args"
-	inputEnv   = "env"
+	inputRun     = "run"
+	inputShell   = "shell"
+	inputArgs    = "args"
+	inputEnv     = "env"
+	inputOptions = "options"
+	inputCache   = "cache"
 )
 
 // InputNames are the names of all inputs of the action.
 func InputNames() []string {
-	names := []string{inputRun, inputShell, inputArgs, inputEnv}
+	names := []string{inputRun, inputShell, inputArgs, inputEnv, inputOptions, inputCache}
 	for _, in := range settingInputs {
 		names = append(names, in.name)
 	}
@@ -125,7 +135,36 @@ func ParseInputs(job map[string]string) (in Inputs, err error) {
 	case in.Settings.Credentials != "" || in.Settings.CredentialsFile != "":
 		in.Identity = oidc.Identity{}
 	}
+	in.values = values
+	if in.Cache, err = parseSwitch(input(job, inputCache)); err != nil {
+		return Inputs{}, fmt.Errorf("%w: input cache: %w", runnerimage.ErrSettings, err)
+	}
+	in.Options = input(job, inputOptions)
 	return in, in.parseRun(job)
+}
+
+// parseSwitch reads what YAML calls a boolean; "" is false.
+func parseSwitch(value string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%.80q is neither true nor false", value)
+}
+
+// Environ are the settings as entries that runnerimage.ParseSettings reads.
+func (in Inputs) Environ() []string {
+	values := maps.Clone(in.values)
+	values[envCredentials], values["CLIPPER_CREDENTIALS_REGISTRY"] = in.Settings.Credentials, in.Settings.CredentialsRegistry
+	var environ []string
+	for _, name := range runnerimage.OwnNames() {
+		if value := values[name]; value != "" {
+			environ = append(environ, name+"="+value)
+		}
+	}
+	return environ
 }
 
 // checkInput parses one setting alone, to know which one is wrong.

@@ -8,7 +8,21 @@ import (
 	"github.com/clipperregistry/runner/runnerimage"
 )
 
-// Outputs are the outputs of a step that laid an image out.
+// OutputRootFS is the output that says where the image stands: / where it is
+// the job's container itself.
+const OutputRootFS = "rootfs"
+
+// OutputNames are the names of all outputs of the action.
+func OutputNames() []string {
+	names := []string{OutputRootFS}
+	for _, p := range Outputs(runnerimage.Summary{}) {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// Outputs are the outputs of a step that laid an image out, but for
+// OutputRootFS, of which the summary knows nothing.
 func Outputs(s runnerimage.Summary) []Pair {
 	return []Pair{
 		{"image", s.Image},

@@ -40,6 +40,9 @@ func openStock(ctx context.Context, cfg Config, report *report) (*stock.Stock, e
 // storeDir is the directory of the store, "" if there is none: content that
 // would end with the container is not worth keeping.
 func (cfg Config) storeDir() (string, error) {
+	if cfg.Store != "" {
+		return cfg.Store, nil
+	}
 	dir := cfg.Settings.Store
 	named := dir != ""
 	if !named {

@@ -86,6 +86,11 @@ type Config struct {
 	// Log receives the report; Terminal says that a person watches it.
 	Log      io.Writer
 	Terminal bool
+	// Store is the directory of the store on the machine, where Root is not the
+	// root of a container that has it on a volume.
+	Store string
+	// Ready is told what a layout did, once the image stands; nil tells nobody.
+	Ready func(Summary)
 	// Complete is called before the image's tree appears where there are
 	// waiters: from then on programs of it may run. nil is nothing to do.
 	Complete func() error
@@ -171,6 +176,9 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 		return layout, err
 	}
 	report.ready(image)
+	if cfg.Ready != nil {
+		cfg.Ready(report.summary)
+	}
 	return layout, nil
 }
 

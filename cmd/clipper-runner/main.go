@@ -17,6 +17,10 @@
 //	doctor [IMAGE]      checks this machine or container
 //	    --store DIR   --root DIR
 //	version
+//	action              what action.yml calls in a job without a container of
+//	                    ours; its inputs are INPUT_… (see package action), the
+//	                    workflow's env context is CLIPPER_STEP_ENV
+//	    --cache FILE
 //
 // All that talk to a registry take --platform and --credentials-file. Those
 // two, --log, -w, -u and --entrypoint are the settings of the runner image
@@ -75,6 +79,7 @@ type commands struct {
 	Store   storeCommand   `cmd:"" help:"Look at what is kept for the next run, check it, remove it: store ls"`
 	Publish publishCommand `cmd:"" help:"Copy an image in the form that updates best: publish docker-daemon:app ghcr.io/me/app:2"`
 	Doctor  doctorCommand  `cmd:"" help:"Check this machine or container, and an image's registry: doctor ghcr.io/me/app"`
+	Action  actionCommand  `cmd:"" hidden:""`
 	Version versionCommand `cmd:"" help:"Print the version: version"`
 }
 
@@ -136,6 +141,9 @@ func failInside(payload []byte, err error) int {
 	var j job
 	if json.Unmarshal(payload, &j) != nil {
 		return failAs(runnerimage.LogText, err)
+	}
+	if j.Step != nil {
+		return j.Step.fail(err)
 	}
 	return failAs(j.Log, err)
 }

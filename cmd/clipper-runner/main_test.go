@@ -61,6 +61,8 @@ func fillShared() error {
 	return errors.Join(
 		os.WriteFile(shared+"/passwd", append(passwd, "nobodys:x:64242:64242::/:/bin/sh\n"...), 0o644),
 		os.WriteFile(shared+"/lent", []byte("64242:100000:65536\n"), 0o644),
+		os.WriteFile(shared+"/sudoers", []byte("nobodys ALL=(ALL:ALL) NOPASSWD: ALL\n"), 0o440),
+		os.WriteFile(shared+"/pam", []byte("auth sufficient pam_permit.so\naccount sufficient pam_permit.so\nsession sufficient pam_permit.so\n"), 0o644),
 		os.Mkdir(shared+"/tmp", 0o777), os.Chmod(shared+"/tmp", 0o777), os.Chmod(shared, 0o755),
 	)
 }
@@ -74,6 +76,7 @@ func TestScripts(t *testing.T) {
 	open, private := serve(t)
 	commands := map[string]func(*testscript.TestScript, bool, []string){"unprivileged": unprivileged}
 	maps.Copy(commands, storeCommands)
+	maps.Copy(commands, actionCommands)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -83,6 +86,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", shared+":"+env.Getenv("PATH"))
 			env.Setenv("CLIPPER_LOG", "quiet")
 			env.Setenv("SHARED", shared)
+			env.Values[theCloud{}] = newCacheService(env)
 			return nil
 		},
 		Cmds: commands,

@@ -21,6 +21,17 @@ import (
 
 type runCommand struct {
 	pullFlags
+	programFlags
+	Log   string `placeholder:"FORMAT" help:"Reports on standard error: text, json or quiet."`
+	Store string `placeholder:"DIR|none" help:"What keeps content for the next run; default: CLIPPER_STORE, else store below --root."`
+	rootFlag
+
+	Image string   `arg:"" help:"Image to run."`
+	Args  []string `arg:"" optional:"" passthrough:"" name:"cmd" help:"Replaces the image's command."`
+}
+
+// programFlags say how the program runs.
+type programFlags struct {
 	Env        []string `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Variable of the program; without a value, the one it has here."`
 	Volume     []string `short:"v" sep:"none" placeholder:"SRC:DST[:ro]" help:"File, directory or named volume SRC to show at DST."`
 	Workdir    string   `short:"w" placeholder:"DIR" help:"Directory to start in; default: the image's."`
@@ -28,12 +39,6 @@ type runCommand struct {
 	Entrypoint *string  `placeholder:"PROGRAM" help:"Replaces the image's entrypoint; a JSON array may hold arguments."`
 	Hostname   string   `placeholder:"NAME" help:"Host name; default: this machine's."`
 	Network    string   `enum:"host,none" default:"host" placeholder:"host|none" help:"This machine's network (host), or none once the image is pulled."`
-	Log        string   `placeholder:"FORMAT" help:"Reports on standard error: text, json or quiet."`
-	Store      string   `placeholder:"DIR|none" help:"What keeps content for the next run; default: CLIPPER_STORE, else store below --root."`
-	rootFlag
-
-	Image string   `arg:"" help:"Image to run."`
-	Args  []string `arg:"" optional:"" passthrough:"" name:"cmd" help:"Replaces the image's command."`
 }
 
 type rootFlag struct {
@@ -48,6 +53,8 @@ type job struct {
 	Log      runnerimage.LogFormat
 	// Probe is a sandbox without an image, to see that it can be made.
 	Probe bool
+	// Step is the step of a GitHub job that it is, nil for a person's command.
+	Step *step
 }
 
 func (c *runCommand) Run(exit *int) error {
@@ -96,25 +103,32 @@ func (c *runCommand) settings() (settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.set("CLIPPER_USER", c.User)
-	s.set("CLIPPER_WORKDIR", c.Workdir)
 	s.set("CLIPPER_LOG", c.Log)
-	if c.Entrypoint != nil {
-		value := *c.Entrypoint
-		if !strings.HasPrefix(value, "[") {
-			words := []string{}
-			if value != "" { // an empty one leaves the arguments alone
-				words = append(words, value)
-			}
-			data, err := json.Marshal(words)
-			if err != nil {
-				return nil, err
-			}
-			value = string(data)
-		}
-		s.set("CLIPPER_ENTRYPOINT", value)
+	err = c.override(&s)
+	return s, err
+}
+
+// override puts the flags over the settings that they stand for.
+func (f programFlags) override(s *settings) error {
+	s.set("CLIPPER_USER", f.User)
+	s.set("CLIPPER_WORKDIR", f.Workdir)
+	if f.Entrypoint == nil {
+		return nil
 	}
-	return s, nil
+	value := *f.Entrypoint
+	if !strings.HasPrefix(value, "[") {
+		words := []string{}
+		if value != "" { // an empty one leaves the arguments alone
+			words = append(words, value)
+		}
+		data, err := json.Marshal(words)
+		if err != nil {
+			return err
+		}
+		value = string(data)
+	}
+	s.set("CLIPPER_ENTRYPOINT", value)
+	return nil
 }
 
 // args are the arguments without the "--" that may stand before them.
@@ -127,12 +141,12 @@ func (c *runCommand) args() []string {
 
 // environ is what an engine would give to the container: its own variables,
 // then the person's.
-func (c *runCommand) environ() []string {
+func (f programFlags) environ() []string {
 	var environ []string
 	if term.IsTerminal(int(os.Stdout.Fd())) {
 		environ = append(environ, "TERM=xterm")
 	}
-	for _, entry := range c.Env {
+	for _, entry := range f.Env {
 		if !strings.Contains(entry, "=") {
 			value, ok := os.LookupEnv(entry)
 			if !ok {
@@ -161,9 +175,9 @@ func (f rootFlag) dir() (string, error) {
 // a dot.
 var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
-func (c *runCommand) mounts(root string) ([]sandbox.Mount, error) {
+func (f programFlags) mounts(root string) ([]sandbox.Mount, error) {
 	var mounts []sandbox.Mount
-	for _, volume := range c.Volume {
+	for _, volume := range f.Volume {
 		m, err := parseVolume(volume)
 		if err == nil {
 			m.Source, err = locate(root, m.Source)
@@ -240,11 +254,16 @@ func (c *runCommand) mountStore(s *settings) ([]sandbox.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the store: %w; give --store DIR, or --store none", runnerimage.ErrSettings, err)
 	}
+	return storeMount(s, path), nil
+}
+
+// storeMount is where the layout finds the store that is at path.
+func storeMount(s *settings, path string) []sandbox.Mount {
 	s.set("CLIPPER_STORE", runnerimage.StorePath)
 	if s.get("CLIPPER_STORE_MAX") == "" {
 		s.set("CLIPPER_STORE_MAX", storeMax)
 	}
-	return []sandbox.Mount{{Source: path, Target: runnerimage.StorePath}}, nil
+	return []sandbox.Mount{{Source: path, Target: runnerimage.StorePath}}
 }
 
 // proxies are the variables by which registries are reached.
@@ -272,7 +291,13 @@ func start(w *sandbox.World) int {
 		}
 		return 0
 	}
-	plan, err := layOut(w, j)
+	config := runnerimage.Config{Log: os.Stderr, Terminal: term.IsTerminal(2)}
+	told := func() {}
+	if j.Step != nil {
+		config, told = j.Step.reports()
+	}
+	plan, err := layOut(w, j, config)
+	told()
 	if err == nil {
 		err = w.Seal()
 	}
@@ -282,10 +307,14 @@ func start(w *sandbox.World) int {
 	if w.SingleID && errors.Is(err, process.ErrUser) {
 		err = fmt.Errorf("%w; here is one user only: install newuidmap and have ids lent in /etc/subuid and /etc/subgid, run it as root, or give -u 0", err)
 	}
+	if j.Step != nil {
+		return j.Step.fail(err)
+	}
 	return failAs(j.Log, err)
 }
 
-func layOut(w *sandbox.World, j job) (*process.Plan, error) {
+// layOut lays the image out in the sandbox; cfg says where that is reported.
+func layOut(w *sandbox.World, j job, cfg runnerimage.Config) (*process.Plan, error) {
 	// The kernel does not deliver a signal to process 1 that it has no handler
 	// for.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
@@ -299,12 +328,10 @@ func layOut(w *sandbox.World, j job) (*process.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := runnerimage.Run(ctx, runnerimage.Config{
-		Settings: settings, Root: "/", Args: j.Args,
-		Environ: append([]string{"HOSTNAME=" + hostname}, j.Environ...),
-		Files:   w.Host, SingleID: w.SingleID,
-		Log: os.Stderr, Terminal: term.IsTerminal(2), UserAgent: "clipper-runner/" + version,
-	})
+	cfg.Settings, cfg.Root, cfg.Args = settings, "/", j.Args
+	cfg.Environ = append([]string{"HOSTNAME=" + hostname}, j.Environ...)
+	cfg.Files, cfg.SingleID, cfg.UserAgent = w.Host, w.SingleID, "clipper-runner/"+version
+	plan, err := runnerimage.Run(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
