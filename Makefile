@@ -1,5 +1,6 @@
 # make build   the programs, in dist/
 # make image   the runner image, in dist/: an OCI layout and archives for `docker load`
+# make action  the action's programs, in dist/action, where releases have them
 # make demo    does all set-up and shows the main job
 # make test    does all set-up and runs the whole suite; make soak: the long form
 # make bench   prints the figures, medians of ROUNDS; make fuzz: every fuzz target for FUZZTIME
@@ -20,7 +21,7 @@ BUILD_LOADER = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w 
 ARCHES = amd64 arm64
 WITH_STACK = test/setup/with-stack.sh
 
-.PHONY: build image demo test soak bench fuzz lint clean
+.PHONY: build image action demo test soak bench fuzz lint clean
 .DEFAULT_GOAL := build
 
 build:
@@ -31,11 +32,15 @@ build:
 image: build
 	go run ./cmd/build-image -version '$(VERSION)' -revision '$(REVISION)' -push '$(PUSH)'
 
+action:
+	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(GO_BUILD) -o dist/action/linux-$(arch) ./cmd/clipper-runner && ) true
+	cd dist/action && sha256sum linux-* >SHA256SUMS
+
 demo: image
 	test/setup/install.sh packages
 	$(WITH_STACK) --engine-optional test/setup/demo.sh
 
-test: image
+test: image action
 	test/setup/install.sh
 	$(WITH_STACK) test/setup/test.sh
 
