@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/clipperregistry/runner/runnerimage/credentials"
 	"github.com/clipperregistry/runner/runnerimage/layer"
@@ -70,6 +71,7 @@ var exits = []struct {
 	{process.ErrImage, ExitCannotRun},
 	{process.ErrNotFound, ExitNoProgram},
 	{process.ErrNotExecutable, ExitNotExecutable},
+	{syscall.ENOSPC, ExitNoSpace}, // for the runner's own files
 }
 
 // ExitCode is the exit code that tells err.

@@ -46,6 +46,9 @@ func GiveUpSetuid(file string) error {
 	if errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("give up the set-uid bit of %s: %w; the bit had no effect (no-new-privileges, nosuid), so run the container without --user", file, err)
 	}
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("give up the set-uid bit of %s: %w; an overlay copies the file for that, so free some space", file, err)
+	}
 	if err != nil {
 		return fmt.Errorf("give up the set-uid bit of %s: %w", file, err)
 	}
