@@ -27,9 +27,6 @@ type container struct {
 // other, and then waits for the services' health
 // (ContainerOperationProvider.cs).
 func (j *job) startContainers() error {
-	if err := j.makeNetwork(); err != nil {
-		return err
-	}
 	var all []*container
 	if j.def.Container != nil {
 		all = append(all, &container{job: j, def: *j.def.Container})
@@ -56,8 +53,9 @@ func (j *job) startContainers() error {
 	return j.awaitHealth(started)
 }
 
-func (j *job) makeNetwork() error {
-	if j.req.HostNetwork {
+// makeNetwork makes the network of the job's containers, if it has any.
+func (j *job) makeNetwork(contained bool) error {
+	if j.req.HostNetwork || !contained {
 		j.network = "host"
 		j.listen("127.0.0.1")
 		return nil

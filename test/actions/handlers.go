@@ -205,7 +205,7 @@ func (s *running) runComposite() error {
 	}
 	for _, child := range s.inOrder() {
 		child.frame = f
-		if s.stage != "main" && !s.job.has(child, s.stage) {
+		if s.stage != "main" && !s.job.has(child, s.stage) || s.stage == "post" && !child.began {
 			continue
 		}
 		if result := s.job.runStage(child, s.stage); result.Conclusion == failure || result.Conclusion == cancelled {

@@ -231,6 +231,12 @@ func (j *job) watch(ctx context.Context) (stop func()) {
 
 // start sets up what steps run in: the machine, or the job's containers.
 func (j *job) start() {
+	j.host = machine{j}
+	contained := j.def.Container != nil || len(j.def.Services) > 0
+	if err := j.makeNetwork(contained); err != nil {
+		j.fail(err)
+		return
+	}
 	scope := scope{contexts: j.contexts("github", "matrix", "vars", "secrets")}
 	for _, env := range []Pairs{j.workflow.Env, j.def.Env} {
 		for _, p := range env {
@@ -241,15 +247,10 @@ func (j *job) start() {
 			j.env[p.Name] = value
 		}
 	}
-	if j.def.Container == nil && len(j.def.Services) == 0 {
-		j.host = machine{j}
-		return
-	}
-	if err := j.startContainers(); err != nil {
-		j.fail(err)
-	}
-	if j.host == nil {
-		j.host = machine{j}
+	if contained {
+		if err := j.startContainers(); err != nil {
+			j.fail(err)
+		}
 	}
 }
 

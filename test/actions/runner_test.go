@@ -146,6 +146,7 @@ runs:
   - {id: js, uses: acme/setup@v1, with: {other: "${{ inputs.x }}"}}
   - {id: two, shell: sh, env: {V: "${{ inputs.x }}"}, run: 'echo "v=$V" >>"$GITHUB_OUTPUT"; echo FROM_COMPOSITE=1 >>"$GITHUB_ENV"'}
   - {shell: sh, if: "failure()", run: exit 1}
+  - {uses: acme/setup@v1, if: "false", with: {other: never begun}}
 `)
 	result := run(t, r, Request{
 		Workflow: `
@@ -167,6 +168,9 @@ jobs:
 		"main main [d]  *** *** acme/setup v1",
 		"local: outer+d+42 42 1 [] []",
 		"post main [d] m *** *** acme/setup v1", "post main [o] m *** *** acme/setup v1")
+	if strings.Contains(result.Log, "[never begun]") {
+		t.Error("a step that was skipped has a post stage")
+	}
 }
 
 func TestShells(t *testing.T) {

@@ -29,6 +29,7 @@ type instance struct {
 	local    bool
 	state    map[string]string
 	children []*instance // of a composite action, once they were looked at
+	began    bool        // only what began has a post stage
 }
 
 // running is a step while one of its stages runs.
@@ -268,6 +269,7 @@ func (s *running) load() (err error) {
 			s.annotate("warning", fmt.Sprintf("`pre` execution is not supported for local action from '%s'", s.Uses), nil)
 		}
 	}
+	s.began = true
 	if s.job.has(s.instance, "post") && s.frame.inputs == nil && !slices.Contains(s.job.post, s.instance) {
 		s.job.post = append(s.job.post, s.instance)
 	}

@@ -1,0 +1,1 @@
+require('./say.js')('post');

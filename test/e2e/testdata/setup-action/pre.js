@@ -1,0 +1,2 @@
+require('./say.js')('pre');
+require('fs').appendFileSync(process.env.GITHUB_STATE, 'began=in pre\n');
