@@ -90,6 +90,9 @@ func (c Container) init(ctx context.Context, log *Log) error {
 		return fmt.Errorf("%w: %w", runnerimage.ErrCannotRun, err)
 	}
 	c.warn(laid, log)
+	if names := idle(c.Job); len(names) > 0 {
+		log.Warning("The inputs " + strings.Join(names, ", ") + " mean nothing in a job's container: give its user, options and variables to the container, and those of a step to the step.")
+	}
 	return nil
 }
 

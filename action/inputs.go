@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/clipperregistry/runner/action/oidc"
@@ -141,6 +142,18 @@ func ParseInputs(job map[string]string) (in Inputs, err error) {
 	}
 	in.Options = input(job, inputOptions)
 	return in, in.parseRun(job)
+}
+
+// machineOnly are the inputs that mean nothing in a job's container: what they
+// would set was decided by the workflow when the container was made.
+var machineOnly = []string{inputArgs, inputEnv, inputOptions, inputCache, "user", "workdir", "entrypoint"}
+
+// idle are those of the inputs given that mean nothing in a job's container.
+func idle(job map[string]string) []string {
+	return slices.DeleteFunc(slices.Clone(machineOnly), func(name string) bool {
+		value := input(job, name)
+		return value == "" || name == inputCache && strings.TrimSpace(value) == "false"
+	})
 }
 
 // parseSwitch reads what YAML calls a boolean; "" is false.

@@ -102,3 +102,13 @@ func TestMachineInputs(t *testing.T) {
 		t.Errorf("another word: %v", err)
 	}
 }
+
+func TestIdle(t *testing.T) {
+	got := idle(map[string]string{"INPUT_IMAGE": "a", "INPUT_CACHE": "false", "INPUT_ARGS": "", "INPUT_OPTIONS": "--network none", "INPUT_USER": "app", "INPUT_RUN": "x"})
+	if !slices.Equal(got, []string{"options", "user"}) {
+		t.Errorf("%q", got)
+	}
+	if got := idle(map[string]string{"INPUT_CACHE": "true"}); !slices.Equal(got, []string{"cache"}) {
+		t.Errorf("%q", got)
+	}
+}

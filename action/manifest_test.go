@@ -1,12 +1,15 @@
 package action
 
 import (
+	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/clipperregistry/runner/runnerimage"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -20,8 +23,18 @@ type manifest struct {
 }
 
 type manifestStep struct {
-	ID  string
-	Env map[string]string
+	ID, Run string
+	Env     map[string]string
+}
+
+// layoutStep is the step that lays the image out.
+func (m manifest) layoutStep(t *testing.T) manifestStep {
+	t.Helper()
+	i := slices.IndexFunc(m.Runs.Steps, func(s manifestStep) bool { return s.ID == "layout" })
+	if i < 0 {
+		t.Fatal("there is no step layout")
+	}
+	return m.Runs.Steps[i]
 }
 
 func readManifest(t *testing.T, path string) (m manifest, text string) {
@@ -46,11 +59,7 @@ func TestManifest(t *testing.T) {
 			t.Errorf("output %s: %+v", name, output)
 		}
 	}
-	i := slices.IndexFunc(m.Runs.Steps, func(s manifestStep) bool { return s.ID == "layout" })
-	if i < 0 {
-		t.Fatal("there is no step layout")
-	}
-	env := m.Runs.Steps[i].Env
+	env := m.layoutStep(t).Env
 	job := map[string]string{}
 	for name, in := range m.Inputs {
 		variable := "INPUT_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
@@ -92,5 +101,42 @@ func wantNames(t *testing.T, what string, got, want []string) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("action.yml has the %s\n%q, want\n%q", what, got, want)
+	}
+}
+
+// TestNoProgram runs the step's script where it can do nothing, and where it
+// can.
+func TestNoProgram(t *testing.T) {
+	m, _ := readManifest(t, "../action.yml")
+	script := m.layoutStep(t).Run
+	run := func(env ...string) (code int, out string) {
+		cmd := exec.Command("sh", "-e", "-c", script)
+		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "CLIPPER_CACHE_TOKEN=/the file"}, env...)
+		b, err := cmd.CombinedOutput()
+		if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(b)
+	}
+	dir := t.TempDir()
+	if code, out := run("RUNNER_OS=Linux", "RUNNER_ARCH=X64", "GITHUB_ACTION_PATH="+dir); code != runnerimage.ExitSettings ||
+		!strings.HasPrefix(out, "::error title=Clipper Runner::This commit of the action has no program in it: only releases have.") {
+		t.Errorf("without a program: %d, %s", code, out)
+	}
+	if code, out := run("RUNNER_OS=macOS", "RUNNER_ARCH=ARM64", "GITHUB_ACTION_PATH="+dir); code != runnerimage.ExitSettings ||
+		!strings.Contains(out, "runs on Linux machines") || !strings.Contains(out, "not on macOS ARM64") {
+		t.Errorf("on another machine: %d, %s", code, out)
+	}
+	if err := os.MkdirAll(dir+"/dist/action", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for runner, file := range map[string]string{"X64": "linux-amd64", "ARM64": "linux-arm64"} {
+		program := "#!/bin/sh\necho " + file + ": \"$@\"\nexit 7\n"
+		if err := os.WriteFile(dir+"/dist/action/"+file, []byte(program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if code, out := run("RUNNER_OS=Linux", "RUNNER_ARCH="+runner, "GITHUB_ACTION_PATH="+dir); code != 7 || out != file+": action --cache /the file\n" {
+			t.Errorf("%s: %d, %s", runner, code, out)
+		}
 	}
 }

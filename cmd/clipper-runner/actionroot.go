@@ -17,6 +17,7 @@ import (
 	"github.com/clipperregistry/runner/action"
 	"github.com/clipperregistry/runner/action/cache"
 	"github.com/clipperregistry/runner/runnerimage"
+	"github.com/clipperregistry/runner/runnerimage/process"
 	"github.com/clipperregistry/runner/runnerimage/sandbox"
 	"github.com/clipperregistry/runner/runnerimage/store"
 )
@@ -278,6 +279,9 @@ func (s *step) ready(log *action.Log, summary runnerimage.Summary) {
 func (s *step) fail(err error) int {
 	if errors.Is(err, sandbox.ErrRefused) {
 		err = fmt.Errorf("%w: %w", runnerimage.ErrCannotRun, err)
+	}
+	if errors.Is(err, process.ErrNotFound) {
+		err = fmt.Errorf("%w; in an image without that shell, name another by the input shell, or give a command by the input args", err)
 	}
 	code := action.ExitCode(err)
 	action.NewLog(os.Stdout).Error(fmt.Sprintf("%v (exit code %d)", err, code))
