@@ -40,7 +40,7 @@ demo: image
 	test/setup/install.sh packages
 	$(WITH_STACK) --engine-optional test/setup/demo.sh
 
-test: image action
+test: image
 	test/setup/install.sh
 	$(WITH_STACK) test/setup/test.sh
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clipperregistry/runner/test/actions"
 	"github.com/rhysd/actionlint"
 	"go.yaml.in/yaml/v3"
 )
@@ -95,6 +96,9 @@ func TestExamples(t *testing.T) {
 	}
 	for _, example := range examples {
 		lint(t, "README.md", []byte(example[1]))
+		if _, err := actions.ParseWorkflow(example[1]); err != nil {
+			t.Errorf("the replay of GitHub's runner cannot read it: %v\n%s", err, example[1])
+		}
 	}
 }
 

@@ -64,19 +64,23 @@ type Cache struct {
 	// family is how the keys of all tags of an image begin, own those of the
 	// reference.
 	family, own string
-	now         func() time.Time
 
 	begun    time.Time
-	restored []entry // the newest first
-	failed   bool    // what there is could not be read
+	before   map[name]bool // what the store had
+	restored []entry       // the newest first
+	failed   bool          // what there is could not be read
 }
 
-// New returns the cache of the image ref on a platform, for the store in dir.
-func New(s *Service, dir *store.Dir, ref oci.Reference, platform oci.Platform) *Cache {
+// New returns the cache of the image ref on a platform, for the store in dir as
+// it is before the run.
+func New(s *Service, dir *store.Dir, ref oci.Reference, platform oci.Platform) (*Cache, error) {
 	family := fmt.Sprintf("clipper-runner-%.200s-%s-", strings.ReplaceAll(ref.Name(), ",", "_"), short(ref.Name()+" "+platform.String()))
-	c := &Cache{service: s, dir: dir, family: family, own: family + short(ref.String()) + "-", now: time.Now}
-	c.begun = c.now()
-	return c
+	c := &Cache{service: s, dir: dir, family: family, own: family + short(ref.String()) + "-", begun: time.Now(), before: map[name]bool{}}
+	items, err := dir.List()
+	for _, item := range items {
+		c.before[name{item.Kind, item.Name}] = true
+	}
+	return c, err
 }
 
 // short is enough of a digest to tell names apart.
@@ -100,6 +104,19 @@ const aged = 2 * time.Hour
 // the hour before.
 func (c *Cache) usedSince(item store.Item) bool {
 	return item.LastUsed.After(c.begun.Add(-time.Hour - time.Minute))
+}
+
+// concerns reports whether an item is this image's, as far as can be told: the
+// run has used it, and what was there before an entry has as well. The rest is
+// another image's; or it is this one's, and then the next job will bring it.
+func (c *Cache) concerns(item store.Item) bool {
+	if item.Kind == store.Unfinished || !c.usedSince(item) {
+		return false
+	}
+	n := name{item.Kind, item.Name}
+	return !c.before[n] || slices.ContainsFunc(c.restored, func(e entry) bool {
+		return slices.ContainsFunc(e.Files, func(f file) bool { return f.name == n })
+	})
 }
 
 // Restored says what Restore did.
@@ -217,8 +234,7 @@ func (c *Cache) save(ctx context.Context) (Saved, error) {
 	if err != nil {
 		return Saved{}, err
 	}
-	used := slices.DeleteFunc(items, func(item store.Item) bool { return item.Kind == store.Unfinished || !c.usedSince(item) })
-	plan := c.plan(used)
+	plan := c.plan(slices.DeleteFunc(items, func(item store.Item) bool { return !c.concerns(item) }))
 	if len(plan.Files) == 0 {
 		return Saved{}, nil
 	}
@@ -238,11 +254,11 @@ func (c *Cache) save(ctx context.Context) (Saved, error) {
 	return Saved{Key: key, Files: len(plan.Files), Bytes: a.size}, nil
 }
 
-// plan decides what an entry is made of: what the run used and no restored
-// entry has; or all that it used, where the chain of entries has become long or
-// half of it was of no use. No files: nothing is worth saving.
-func (c *Cache) plan(used []store.Item) index {
-	all, more := newIndex(used), index{}
+// plan decides what an entry is made of: what of the image's items no restored
+// entry has; or all of them, where the chain of entries has become long or half
+// of it was of no use. No files: nothing is worth saving.
+func (c *Cache) plan(items []store.Item) index {
+	all, more := newIndex(items), index{}
 	known := map[name]bool{}
 	var had, useful int64
 	for _, e := range c.restored {

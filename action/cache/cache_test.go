@@ -48,7 +48,25 @@ func newMachine(t *testing.T, c *cloud.Cloud, image string, scopes ...cloud.Scop
 	}
 	env := c.CacheEnv("", scopes...)
 	s := &Service{URL: env["ACTIONS_RESULTS_URL"], Token: env["ACTIONS_RUNTIME_TOKEN"], HTTP: &http.Client{Transport: c}}
-	return &machine{New(s, dir, ref, platform), t, dir}
+	tier, err := New(s, dir, ref, platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &machine{tier, t, dir}
+}
+
+// next is another job, or step, on the same machine.
+func (m *machine) next(image string) *machine {
+	m.t.Helper()
+	ref, err := oci.ParseReference(image)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	tier, err := New(m.service, m.dir, ref, oci.Platform{OS: "linux", Architecture: "amd64"})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return &machine{tier, m.t, m.dir}
 }
 
 func (m *machine) restore() Restored {
@@ -152,10 +170,39 @@ func TestSecondRun(t *testing.T) {
 	}
 
 	// The machine itself has it all: no more than the index is read.
-	again := *first.Cache
-	again.restored = nil
-	if r, err := again.Restore(t.Context()); err != nil || r.Files != 0 || r.Bytes > headBytes {
-		t.Errorf("restored %+v, %v", r, err)
+	again := first.next("ghcr.io/acme/app:1")
+	if r := again.restore(); r.Files != 0 || r.Bytes > headBytes {
+		t.Errorf("restored %+v", r)
+	}
+	if s := again.save(); s != (Saved{}) {
+		t.Errorf("saved %+v again", s)
+	}
+}
+
+// TestTwoImages uses two images in one job: the entry of each is its own.
+func TestTwoImages(t *testing.T) {
+	c := cloud.New()
+	one := newMachine(t, c, "app:1")
+	one.run(base, app)
+	one.save()
+	two := one.next("tool:1")
+	two.run(base, another)
+	if s := two.save(); s.Files != 2 || s.Bytes > 3<<20 {
+		t.Errorf("saved %+v", s)
+	}
+	// What they have in common comes with the next job.
+	alone := newMachine(t, c, "tool:1")
+	alone.restore()
+	if there := alone.run(base, another); there != 1 {
+		t.Errorf("%d of 1 layers are there", there)
+	}
+	if s := alone.save(); s.Files != 2 {
+		t.Errorf("saved %+v", s)
+	}
+	last := newMachine(t, c, "tool:1")
+	last.restore()
+	if there := last.run(base, another); there != 2 {
+		t.Errorf("%d of 2 layers are there", there)
 	}
 }
 

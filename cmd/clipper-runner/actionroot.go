@@ -208,13 +208,17 @@ func (o *orders) openCache() *cache.Cache {
 	if err != nil {
 		return nil // the run will tell
 	}
+	o.Cache.Mask = log.Mask
 	dir, err := store.Open(o.Store, store.Options{Max: parsed.StoreMax})
+	var tier *cache.Cache
+	if err == nil {
+		tier, err = cache.New(o.Cache, dir, parsed.Image, parsed.Platform)
+	}
 	if err != nil {
 		log.Warning("The Actions cache is not used: " + err.Error() + ".")
 		return nil
 	}
-	o.Cache.Mask = log.Mask
-	return cache.New(o.Cache, dir, parsed.Image, parsed.Platform)
+	return tier
 }
 
 func (o *orders) restore(ctx context.Context, tier *cache.Cache) {
