@@ -189,7 +189,7 @@ func nodeLack(files fs.FS, root, arch string) string {
 	case alpine:
 		lack = "GitHub has no node for Alpine on " + libc.Lack(arch)
 	}
-	return "JavaScript actions do not run after this step: " + string(lack) + ". Put them before it, use run: steps, or give the container a node of your own (see the runner's README)."
+	return "JavaScript actions do not run after this step: " + string(lack) + ". Use run: steps, or a runner image that brings along what is missing (see JavaScript actions in its README)."
 }
 
 // ExitCode is the exit code that tells err.

@@ -67,7 +67,7 @@ func newContainer(t *testing.T) *container {
 	for _, path := range []string{"home", "root/.clipper-runner/bin", "root/__e"} {
 		must(t, os.MkdirAll(filepath.Join(dir, path), 0o755))
 	}
-	c.Config = runnerimage.Config{Root: root, Dir: "/", Files: os.DirFS(root), Waiters: []rootfs.Waiter{}}
+	c.Config = runnerimage.Config{Root: root, Dir: "/", Files: os.DirFS(root), Waiters: []rootfs.Link{}}
 	c.Out = &c.out
 	return c
 }

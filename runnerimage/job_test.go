@@ -104,7 +104,7 @@ func (j *job) config() Config {
 	return Config{
 		Settings: Settings{Image: ref, Platform: oci.HostPlatform(""), Pull: PullAlways, TOC: TOCAuto, Log: LogText},
 		Root:     j.root, Bare: []string{"/bin", "/bin/sh", "/tmp"}, Files: os.DirFS(j.root), Log: j.log,
-		Waiters: []rootfs.Waiter{{Path: "/bin/sh", Target: "/.clipper-runner/bin/sh"}},
+		Waiters: []rootfs.Link{{Path: "/bin/sh", Target: "/.clipper-runner/bin/sh"}},
 	}
 }
 

@@ -70,7 +70,10 @@ type Config struct {
 	// Waiters are those of the bare image's paths at which programs wait for
 	// the layout. They are given in a job's container, whose other processes
 	// must never see a half of the image (see Join).
-	Waiters []rootfs.Waiter
+	Waiters []rootfs.Link
+	// Default are symlinks that a job's container has where the image has
+	// nothing.
+	Default []rootfs.Link
 	// Args replace the image's CMD when there are any.
 	Args []string
 	// Environ is the environment that the container was given, Dir the
@@ -145,7 +148,7 @@ func layOut(ctx context.Context, cfg Config, before state.Layout) (state.Layout,
 
 	root, err := rootfs.Open(cfg.Root, rootfs.Options{
 		Keep: cfg.keep(), Bare: cfg.Bare, BareLinks: cfg.BareLinks, DeclaredVolumes: declaredVolumes(cfg, image),
-		AtOnce: cfg.Waiters != nil, Waiters: cfg.Waiters, NoOwners: cfg.SingleID, Warn: report.warn,
+		AtOnce: cfg.Waiters != nil, Waiters: cfg.Waiters, Default: cfg.Default, NoOwners: cfg.SingleID, Warn: report.warn,
 	})
 	if err != nil {
 		return before, err

@@ -36,7 +36,7 @@ const (
 )
 
 // help is what to do where an image cannot run GitHub's node.
-const help = "JavaScript actions need an image with glibc 2.28, libstdc++ and libgcc; use run: steps here, or give the job's container a node of your own at /__e by \"volumes:\" (see the runner's README)"
+const help = "JavaScript actions need glibc 2.28, libstdc++ and libgcc of the image: use run: steps, or a runner image that brings them along (see JavaScript actions in its README)"
 
 func main() {
 	program, err := os.Readlink("/proc/self/exe")

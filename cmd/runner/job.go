@@ -9,13 +9,16 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 
 	"github.com/clipperregistry/runner/action"
 	"github.com/clipperregistry/runner/runnerimage"
 	"github.com/clipperregistry/runner/runnerimage/layout"
+	"github.com/clipperregistry/runner/runnerimage/libc"
 	"github.com/clipperregistry/runner/runnerimage/process"
+	"github.com/clipperregistry/runner/runnerimage/rootfs"
 )
 
 // The names by which a job's container calls the runner.
@@ -135,11 +138,37 @@ func newContainer(environ []string) (action.Container, error) {
 	return action.Container{
 		Job: job, UID: os.Getuid(), Open: openAsUser,
 		Config: runnerimage.Config{
-			Root: "/", Bare: image.Bare, BareLinks: image.Links, Waiters: image.Waiters, Dir: "/", Files: userFS{},
+			Root: "/", Bare: image.Bare, BareLinks: image.Links, Waiters: image.Waiters, Default: sidecar(home), Dir: "/", Files: userFS{},
 			UserAgent: "clipper-runner/" + version,
 			Complete:  func() error { return process.GiveUpSetuid(filepath.Join(home, "runner")) },
 		},
 	}, nil
+}
+
+// sidecar is what an image without glibc gets, for the node that GitHub brings
+// along: the waiting loader, which says what is missing; or the glibc that a
+// derived image has in the runner's directory:
+//
+//	glibc/ld-linux-x86-64.so.2
+//	glibc/lib/libc.so.6, libstdc++.so.6, …
+//
+// musl's loader does not stay: it would mislead who looks for the kind of the
+// distribution, and GitHub's node for it runs in Alpine alone.
+func sidecar(home string) []rootfs.Link {
+	loader, _ := libc.Loaders(runtime.GOARCH)
+	own := filepath.Join(home, "glibc", filepath.Base(loader))
+	if _, err := os.Stat(own); err != nil {
+		return []rootfs.Link{{Path: loader, Target: filepath.Join(home, "loader")}}
+	}
+	links := []rootfs.Link{{Path: loader, Target: own}}
+	libraries, _ := os.ReadDir(filepath.Join(home, "glibc/lib"))
+	for _, library := range libraries {
+		links = append(links, rootfs.Link{
+			Path:   filepath.Join(libc.Directory(runtime.GOARCH), library.Name()),
+			Target: filepath.Join(home, "glibc/lib", library.Name()),
+		})
+	}
+	return links
 }
 
 // jobEnviron is environ over what a derived image has in its runner.env.

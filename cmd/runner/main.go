@@ -148,7 +148,7 @@ func readSettings(path string, environ []string) (runnerimage.Settings, error) {
 type description struct {
 	Bare    []string          `json:"bare"`
 	Links   map[string]string `json:"links"`
-	Waiters []rootfs.Waiter   `json:"waiters"`
+	Waiters []rootfs.Link     `json:"waiters"`
 }
 
 func readDescription(path string) (image description, err error) {

@@ -67,9 +67,6 @@ type Description struct {
 type Waiter struct {
 	Path   string `json:"path"`
 	Target string `json:"target"`
-	// Stays says that a job's container keeps it where the image has nothing
-	// at Path.
-	Stays bool `json:"stays,omitempty"`
 }
 
 // Build makes the image of one platform.

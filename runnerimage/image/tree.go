@@ -111,16 +111,14 @@ func tree(version, arch string, runnerFile, appletFile, loaderFile []byte) ([]no
 }
 
 // waiters are what waits in the bare image for a job's: the shells that are
-// called by their paths, and the loaders. Of these glibc's stays: GitHub's
-// node asks for it in every image that is not Alpine's, where musl's would
-// only mislead who looks for the kind of the distribution.
+// called by their paths, and the loaders.
 func waiters(arch string) []Waiter {
 	glibc, musl := libc.Loaders(arch)
 	return []Waiter{
 		{Path: "/bin/sh", Target: home + "/bin/sh"},
 		{Path: "/bin/bash", Target: home + "/bin/bash"},
 		{Path: musl, Target: home + "/loader"},
-		{Path: glibc, Target: home + "/loader", Stays: true},
+		{Path: glibc, Target: home + "/loader"},
 	}
 }
 

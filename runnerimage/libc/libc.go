@@ -22,6 +22,15 @@ func Loaders(arch string) (glibc, musl string) {
 	return "/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"
 }
 
+// Directory is where Debian's glibc looks for libraries first, of programs for
+// a Go architecture.
+func Directory(arch string) string {
+	if arch == "arm64" {
+		return "/lib/aarch64-linux-gnu"
+	}
+	return "/lib/x86_64-linux-gnu"
+}
+
 // directories are where distributions have libraries.
 var directories = []string{
 	"/lib64", "/usr/lib64", "/lib", "/usr/lib",

@@ -25,14 +25,8 @@ import (
 // fails. A kill amid the renames leaves what every interrupted layout leaves:
 // something that the next Clear removes.
 
-// Waiter is a symlink of the bare image to a program that waits for the
-// layout, at a place where images have a program of their own.
-type Waiter struct {
-	Path, Target string
-	// Stays says to put it back where the image has nothing at Path: it can
-	// say what is missing better than the kernel.
-	Stays bool
-}
+// Link is a symlink that the image does not have.
+type Link struct{ Path, Target string }
 
 // withhold is the directory beneath the spare one that the tree is written to.
 const withhold = "/tree"
@@ -190,22 +184,22 @@ func (w *Writer) renamed(path string) bool {
 	return k == free
 }
 
-// putBack makes the waiters that stay, where the image has nothing.
-func (w *Writer) putBack() error {
-	for _, waiter := range w.root.opts.Waiters {
-		path, err := w.resolve("", waiter.Path)
-		if err != nil || !waiter.Stays {
+// addDefaults makes the symlinks of Options.Default.
+func (w *Writer) addDefaults() error {
+	for _, link := range w.root.opts.Default {
+		path, err := w.resolve("", link.Path)
+		if err != nil {
 			continue
 		}
 		if k, _ := w.places.of(path); k != free || w.exists(path) {
 			continue
 		}
-		err = w.root.symlinkAt(path, waiter.Target)
+		err = w.root.symlinkAt(path, link.Target)
 		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) {
 			continue // the image has something on the way there
 		}
 		if err != nil {
-			return failed("place the waiter", path, err)
+			return failed("link", path, err)
 		}
 		w.touch(path)
 	}

@@ -235,7 +235,7 @@ const layingOut = "ROOTFS_TEST_LAY_OUT"
 // layOutForever lays out two images by turns, as an interrupted container
 // would, until it is killed.
 func layOutForever(root string) int {
-	opts := Options{Keep: []string{".clipper-runner"}, Bare: bare, BareLinks: map[string]string{"var/run": "../run"}, AtOnce: true, Waiters: waiters}
+	opts := Options{Keep: []string{".clipper-runner"}, Bare: bare, BareLinks: map[string]string{"var/run": "../run"}, AtOnce: true, Waiters: waiters, Default: waiters[2:]}
 	for n := 0; ; n++ {
 		r, err := Open(root, opts)
 		if err == nil {

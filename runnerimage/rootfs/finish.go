@@ -30,7 +30,7 @@ func (w *Writer) Finish() error {
 	if err := w.graftAll(); err != nil {
 		return err
 	}
-	if err := w.putBack(); err != nil {
+	if err := w.addDefaults(); err != nil {
 		return err
 	}
 	w.front.hands.drop()

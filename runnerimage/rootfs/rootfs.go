@@ -62,9 +62,13 @@ type Options struct {
 	// Finish, which lets the tree appear (atonce.go). Otherwise every path is
 	// written to its place, which is faster.
 	AtOnce bool
-	// Waiters are the bare image's waiters, loaders last. They stand until
-	// the tree appears.
-	Waiters []Waiter
+	// Waiters are the bare image's symlinks to programs that wait for the
+	// layout, at places where images have programs of their own, loaders last.
+	// With AtOnce they stand until the tree appears.
+	Waiters []Link
+	// Default holds symlinks that the tree gets with AtOnce where the image
+	// has nothing at their path.
+	Default []Link
 	// DeclaredVolumes holds paths that the image declares as volumes. An
 	// empty directory mounted at one of them is filled. Give it only where
 	// the mount table does not tell volumes from bind mounts (Fargate).
@@ -123,10 +127,7 @@ func (r *Root) Close() error { return unix.Close(r.realm.fd) }
 func withDefaults(opts Options) (Options, error) {
 	opts.Keep = cleaned(opts.Keep)
 	opts.Bare = cleaned(opts.Bare)
-	opts.Waiters = slices.Clone(opts.Waiters)
-	for i := range opts.Waiters {
-		opts.Waiters[i].Path = clean(opts.Waiters[i].Path)
-	}
+	opts.Waiters, opts.Default = cleanedLinks(opts.Waiters), cleanedLinks(opts.Default)
 	opts.DeclaredVolumes = cleaned(opts.DeclaredVolumes)
 	if len(opts.Keep) == 0 || slices.Contains(opts.Keep, "") {
 		return opts, errors.New("open root: Options.Keep must name a path below the root")
@@ -211,6 +212,14 @@ func cleaned(paths []string) []string {
 	out := make([]string, len(paths))
 	for i, path := range paths {
 		out[i] = clean(path)
+	}
+	return out
+}
+
+func cleanedLinks(links []Link) []Link {
+	out := make([]Link, len(links))
+	for i, link := range links {
+		out[i] = Link{clean(link.Path), link.Target}
 	}
 	return out
 }

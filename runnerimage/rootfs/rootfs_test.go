@@ -99,7 +99,8 @@ var ways = []way{{name: "in place"}, {name: "without openat2", walk: true}, {nam
 
 var bare = []string{"etc", "etc/passwd", "tmp", "var", "var/run", "run", "bin", "bin/sh", "lib", "lib/ld-musl", "lib64", "lib64/ld-linux"}
 
-var waiters = []Waiter{{Path: "/bin/sh", Target: "/.clipper-runner/sh"}, {Path: "/lib/ld-musl", Target: "/.clipper-runner/loader"}, {Path: "/lib64/ld-linux", Target: "/.clipper-runner/loader", Stays: true}}
+// waiters are the bare image's; the last of them stays.
+var waiters = []Link{{"/bin/sh", "/.clipper-runner/sh"}, {"/lib/ld-musl", "/.clipper-runner/loader"}, {"/lib64/ld-linux", "/.clipper-runner/loader"}}
 
 func newContainer(t *testing.T) *container {
 	t.Helper()
@@ -163,7 +164,7 @@ func (c *container) open() *Root {
 	c.t.Helper()
 	opts := c.opts
 	if opts.AtOnce = c.way.once; c.way.once {
-		opts.Waiters = waiters
+		opts.Waiters, opts.Default = waiters, waiters[2:]
 	}
 	r, err := Open(c.root, opts)
 	must(c.t, err)
