@@ -110,7 +110,7 @@ func outcome(image string, err error) layout.Status {
 var ErrOtherImage = fmt.Errorf("%w: a container becomes one image", ErrSettings)
 
 func anotherImage(stands, wanted string) error {
-	return fmt.Errorf("%w: this one is %s, and %s is asked for: name the same image everywhere, or leave it out of the container's env:", ErrOtherImage, stands, wanted)
+	return fmt.Errorf("%w: this one is %s, and %s is asked for: name the same image everywhere, or none in the container's env", ErrOtherImage, stands, wanted)
 }
 
 // joined says that the image stood already, and what it is.
