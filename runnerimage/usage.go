@@ -31,13 +31,9 @@ What it starts
                                 and to translate the stop signal
   other variables               go to the program, over the image's ENV
 
-Who a GitHub job is, for /.clipper-runner/github-init
-  CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER, CLIPPER_GCP_SERVICE_ACCOUNT,
-  CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID, CLIPPER_OIDC_URL,
-  CLIPPER_OIDC_AUDIENCE         the identity that it asks for credentials as
-
-How it reports
-  CLIPPER_LOG                   text, json, quiet
+CLIPPER_LOG is text, json or quiet. CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER,
+CLIPPER_GCP_SERVICE_ACCOUNT, CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID,
+CLIPPER_OIDC_URL, CLIPPER_OIDC_AUDIENCE say who a GitHub job is, for github-init.
 
 /.clipper-runner/runner.env may hold the same settings as NAME=value lines.
 /.clipper-runner/exec CMD runs CMD with the image's environment, user and directory.
