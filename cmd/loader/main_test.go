@@ -237,6 +237,32 @@ func TestCalledAsCommand(t *testing.T) {
 	b.ends(cmd, out, 0, "libc.so.6")
 }
 
+// TestOtherMachine starts a program of arm64, if that is another one, as far
+// as the waiting loader.
+func TestOtherMachine(t *testing.T) {
+	dir := t.TempDir()
+	glibc, _ := libc.Loaders("arm64")
+	for name, content := range map[string]string{"go.mod": "module program\n\ngo 1.26\n", "main.go": "package main\n\nfunc main() {}\n"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	// Without cgo Go links programs that need nothing of the loader but to be
+	// started by it.
+	for _, build := range []*exec.Cmd{
+		exec.Command("go", "build", "-C", dir, "-buildmode", "pie", "-o", "program", "."),
+		exec.Command("go", "build", "-ldflags", "-s -w -T "+address(t), "-o", filepath.Join(dir, "root", glibc), "."),
+	} {
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	out, err := exec.Command("qemu-aarch64-static", "-L", filepath.Join(dir, "root"), filepath.Join(dir, "program")).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 127 || !strings.Contains(string(out), "run /.clipper-runner/github-init first") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestInterpreter(t *testing.T) {
 	self, err := os.ReadFile("/proc/self/exe")
 	must(t, err)
