@@ -123,10 +123,14 @@ const patience = 10 * time.Second
 // Expected says that the container's first process is the one that GitHub
 // starts a job's container with, and has not got as far as the file yet:
 // `tail -f /dev/null`, or a small init with that as its program. Once it has
-// said what it can, it goes by other arguments.
+// said what it can, it goes by other arguments. Where package state's file is
+// and this one is not, the runner was started as itself, and that is the
+// program it has become.
 func Expected(path string) bool {
-	if _, err := os.Lstat(path); err == nil {
-		return false
+	for _, file := range []string{path, filepath.Join(filepath.Dir(path), "state.json")} {
+		if _, err := os.Lstat(file); err == nil {
+			return false
+		}
 	}
 	line, err := os.ReadFile("/proc/1/cmdline")
 	return err == nil && strings.HasSuffix("\x00"+string(line), "\x00tail\x00-f\x00/dev/null\x00")
