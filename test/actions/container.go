@@ -62,7 +62,7 @@ func (j *job) makeNetwork(contained bool) error {
 	}
 	network := "github_network_" + randomHex(16)
 	if _, exit := j.docker.run("network create", "--label "+j.docker.label+" "+network); exit != 0 {
-		return fmt.Errorf("Docker network create failed with exit code %d", exit)
+		return saidf("Docker network create failed with exit code %d", exit)
 	}
 	j.network = network
 	if j.req.Listen == nil {
@@ -140,7 +140,7 @@ func (c *container) start() (err error) {
 	}
 	j.containers = append(j.containers, c)
 	if _, exit := j.docker.run("start", c.id); exit != 0 {
-		return fmt.Errorf("Docker start fail with exit code %d", exit)
+		return saidf("Docker start fail with exit code %d", exit)
 	}
 	lines, _ := j.docker.run("ps", `--all --filter id=`+c.id+` --filter status=running --no-trunc --format "{{.ID}} {{.Status}}"`)
 	if len(lines) == 0 {
@@ -184,7 +184,7 @@ func (c *container) logIn() (config string, err error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("Docker login for '%s' failed with exit code 1", server)
+	return "", saidf("Docker login for '%s' failed with exit code 1", server)
 }
 
 // awaitHealth waits for services that have a health check.
@@ -210,10 +210,10 @@ func (j *job) awaitHealth(containers []*container) error {
 		}
 		failed = true
 		j.docker.run("logs", "--details "+c.id)
-		j.fail(fmt.Errorf("Failed to initialize container %s", c.def.Image))
+		j.fail(saidf("Failed to initialize container %s", c.def.Image))
 	}
 	if failed {
-		return fmt.Errorf("One or more containers failed to start.")
+		return saidf("One or more containers failed to start.")
 	}
 	return nil
 }

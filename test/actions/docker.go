@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"strings"
 )
@@ -52,7 +51,7 @@ func (d *docker) command(line string) *exec.Cmd {
 func (d *docker) output(verb, arguments string) (string, error) {
 	lines, exit := d.run(verb, arguments)
 	if exit != 0 || len(lines) == 0 {
-		return "", fmt.Errorf("Exit code %d returned from process: file name '/usr/bin/docker', arguments '%s'.", exit, verb+" "+arguments)
+		return "", saidf("Exit code %d returned from process: file name '/usr/bin/docker', arguments '%s'.", exit, verb+" "+arguments)
 	}
 	return lines[0], nil
 }
@@ -77,5 +76,5 @@ func (d *docker) pull(image, config string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("Docker pull failed with exit code %d", exit)
+	return saidf("Docker pull failed with exit code %d", exit)
 }

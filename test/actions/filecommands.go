@@ -34,7 +34,7 @@ func parsePairs(text string) (pairs Pairs, err error) {
 			}
 			pairs = append(pairs, Pair{line[:heredoc], value})
 		default:
-			return pairs, fmt.Errorf("Invalid format '%s'", line)
+			return pairs, saidf("Invalid format '%s'", line)
 		}
 	}
 }
@@ -45,18 +45,18 @@ func parsePairs(text string) (pairs Pairs, err error) {
 func parseHeredoc(line string, at int, text string) (value, rest string, err error) {
 	name, delimiter := line[:at], line[at+2:]
 	if name == "" || delimiter == "" {
-		return "", "", fmt.Errorf("Invalid format '%s'. Name must not be empty and delimiter must not be empty", line)
+		return "", "", saidf("Invalid format '%s'. Name must not be empty and delimiter must not be empty", line)
 	}
 	var b strings.Builder
 	for {
 		next, after, ok := cutLine(text)
 		switch {
 		case !ok:
-			return "", "", fmt.Errorf("Invalid value. Matching delimiter not found '%s'", delimiter)
+			return "", "", saidf("Invalid value. Matching delimiter not found '%s'", delimiter)
 		case strings.TrimSuffix(next, "\n") == delimiter:
 			return strings.TrimSuffix(b.String(), "\n"), after, nil
 		case !strings.HasSuffix(next, "\n"):
-			return "", "", errors.New("Invalid value. EOF marker missing new line.")
+			return "", "", saidf("Invalid value. EOF marker missing new line.")
 		}
 		b.WriteString(next)
 		text = after
@@ -181,12 +181,12 @@ func (s *running) set(name string, p Pair) error {
 			return nil
 		}
 		if p.Name == "" {
-			return errors.New("Value cannot be null. (Parameter 'name')")
+			return saidf("Value cannot be null. (Parameter 'name')")
 		}
 		s.job.env[p.Name] = p.Value
 	case "output":
 		if p.Name == "" {
-			return errors.New("Value cannot be null. (Parameter 'name')")
+			return saidf("Value cannot be null. (Parameter 'name')")
 		}
 		s.result.Outputs[p.Name] = p.Value
 	case "state":

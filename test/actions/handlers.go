@@ -1,7 +1,6 @@
 package actions
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -44,7 +43,7 @@ func (s *running) runScript() error {
 	}
 	program, format := s.shell(shell)
 	if !strings.Contains(format, "{0}") {
-		return errors.New("Invalid shell option. Shell must be a valid built-in (bash, sh, cmd, powershell, pwsh) or a format string containing '{0}'")
+		return saidf("Invalid shell option. Shell must be a valid built-in (bash, sh, cmd, powershell, pwsh) or a format string containing '{0}'")
 	}
 	file := filepath.Join(s.job.dirs.temp, randomHex(16)+scriptFormats[program].extension)
 	if program == "pwsh" {
@@ -130,7 +129,7 @@ func (s *running) runNode() error {
 	file := map[string]string{"pre": s.manifest.Runs.Pre, "main": s.manifest.Runs.Main, "post": s.manifest.Runs.Post}[s.stage]
 	target := filepath.Join(s.dir, file)
 	if _, err := os.Stat(target); err != nil {
-		return fmt.Errorf("File not found: '%s'", target)
+		return saidf("File not found: '%s'", target)
 	}
 	s.printEnv("with: " + fmt.Sprint(inputs))
 	env := s.processEnv()
@@ -241,11 +240,11 @@ func (j *job) fetchAction(uses string) (string, error) {
 	name, ref, ok := strings.Cut(uses, "@")
 	parts := strings.SplitN(name, "/", 3)
 	if !ok || len(parts) < 2 {
-		return "", fmt.Errorf("%w: Expected format {org}/{repo}[/path]@ref. Actual '%s'", errNoAction, uses)
+		return "", saidf("Unable to resolve action: Expected format {org}/{repo}[/path]@ref. Actual '%s'", uses)
 	}
 	source, ok := j.runner.Actions[parts[0]+"/"+parts[1]+"@"+ref]
 	if !ok {
-		return "", fmt.Errorf("%w `%s`, not found", errNoAction, uses)
+		return "", saidf("Unable to resolve action `%s`, not found", uses)
 	}
 	dir := filepath.Join(j.dirs.actions, parts[0], parts[1], ref)
 	if _, err := os.Stat(dir); err != nil {

@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +48,7 @@ func (m machine) run(cancelled context.Context, s *running, step stepCommand) (e
 		cmd.Env = append(cmd.Env, name+"="+env[name])
 	}
 	if exit, err = invoke(cancelled, cmd, s.output); err != nil {
-		return 0, fmt.Errorf("An error occurred trying to start process '%s' with working directory '%s'. %w", step.file, step.dir, err)
+		return 0, saidf("An error occurred trying to start process '%s' with working directory '%s'. %v", step.file, step.dir, err)
 	}
 	return exit, nil
 }

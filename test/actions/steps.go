@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -311,5 +310,3 @@ func (j *job) stepsContext() map[string]any {
 	}
 	return steps
 }
-
-var errNoAction = errors.New("Unable to resolve action")

@@ -89,10 +89,7 @@ func TestBadInput(t *testing.T) {
 			t.Parallel()
 			var handler http.Handler
 			if test.private {
-				handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-					w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
-					http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
-				})
+				handler = private("user", "right-password")
 			}
 			workflow := initAlone
 			if strings.HasPrefix(test.image, "gha/") {
@@ -117,15 +114,8 @@ func TestBadInput(t *testing.T) {
 // log, and no later step finds it where it was.
 func TestSecret(t *testing.T) {
 	t.Parallel()
-	registry := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: lab.Registry})
-	req := newRequest(t, strings.Replace(initAlone, `"true"`, `'echo "credentials are $CLIPPER_CREDENTIALS"; env'`, 1), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "user" || password != "s3cret-of-a-person" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
-			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
-			return
-		}
-		registry.ServeHTTP(w, r)
-	}))
+	workflow := strings.Replace(initAlone, `"true"`, `'echo "credentials are $CLIPPER_CREDENTIALS"; env'`, 1)
+	req := newRequest(t, workflow, private("user", "s3cret-of-a-person"))
 	req.Workflow = strings.ReplaceAll(req.Workflow, "${{ vars.IMAGE }}", "${{ vars.REGISTRY }}/gha/secret:e2e")
 	req.Secrets = map[string]string{"CREDENTIALS": "user:s3cret-of-a-person"}
 	lab.Push(t, "gha/secret", shellAlone(t))
@@ -212,14 +202,19 @@ func TestCancelledJob(t *testing.T) {
 	handler, asked, letGo := stuck(t)
 	req := newRequest(t, strings.ReplaceAll(initAlone, "vars.IMAGE", "vars.REGISTRY }}/${{ vars.IMAGE"), handler)
 	req.Vars["IMAGE"] = strings.TrimPrefix(lab.Push(t, "gha/cancelled", alpine(t)), lab.Registry+"/")
-	cancel := make(chan struct{})
+	req.HostNetwork = true // the registry is on the loopback then
+	cancel, begun := make(chan struct{}), make(chan struct{})
 	req.Cancel = cancel
 	go func() {
 		<-asked
+		<-begun
 		close(cancel)
 	}()
 	req.Output = func(line string) {
-		if strings.Contains(line, "The operation was canceled.") {
+		switch {
+		case line == "##[group]Run /.clipper-runner/github-init":
+			close(begun)
+		case strings.Contains(line, "The operation was canceled."):
 			letGo()
 		}
 	}

@@ -95,6 +95,19 @@ func serveAt(t *testing.T, address string, handler http.Handler) string {
 	return listener.Addr().String()
 }
 
+// private is the tests' registry behind a password.
+func private(user, password string) http.Handler {
+	registry := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: lab.Registry})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, _ := r.BasicAuth(); u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+			return
+		}
+		registry.ServeHTTP(w, r)
+	})
+}
+
 // runJob runs a job and shows its log if the test fails.
 func runJob(t *testing.T, r *actions.Runner, req actions.Request) *actions.Result {
 	t.Helper()
@@ -122,14 +135,19 @@ func checkJob(t *testing.T, r *actions.Result, conclusion string, lines ...strin
 	if r.Conclusion != conclusion {
 		t.Errorf("the job ends as %s, want %s", r.Conclusion, conclusion)
 	}
-	rest := strings.Split(r.Log, "\n")
-	for _, want := range lines {
-		at := slices.Index(rest, want)
+	checkLines(t, strings.Split(r.Log, "\n"), lines...)
+}
+
+// checkLines fails the test if these lines are not there in this order.
+func checkLines(t *testing.T, lines []string, wanted ...string) {
+	t.Helper()
+	for _, want := range wanted {
+		at := slices.Index(lines, want)
 		if at < 0 {
-			t.Errorf("%q is not in the log, or not in that order", want)
+			t.Errorf("%q does not come out, or not in that order", want)
 			continue
 		}
-		rest = rest[at+1:]
+		lines = lines[at+1:]
 	}
 }
 
@@ -143,7 +161,8 @@ env: {LEVEL: workflow}
 jobs:
   test:
     container:
-      image: ${{ vars.IMAGE }}
+      image: ${{ vars.PRIVATE }}
+      credentials: {username: reader, password: "${{ secrets.PASSWORD }}"}
       env: {IN_CONFIG: "yes", LEVEL: container, HOME: /nowhere}
       options: --user root --hostname replay
     services:
@@ -165,7 +184,10 @@ jobs:
     - run: head -c 140000 /dev/zero | tr "\0" x | sed "s/^/BIG=/" >>"$GITHUB_ENV"
     - {id: after, run: "true"}
 `, nil)
-	req.Vars["IMAGE"] = lab.Push(t, "gha/debian", debian(t))
+	req.Secrets = map[string]string{"PASSWORD": "s3cret-of-a-person"}
+	image := lab.Push(t, "gha/debian", debian(t))
+	req.Vars["IMAGE"] = image
+	req.Vars["PRIVATE"] = strings.Replace(image, lab.Registry, serveAt(t, "127.0.0.1", private("reader", "s3cret-of-a-person")), 1)
 	result := runJob(t, newRunner(t), req)
 	const says = ": hi from /__e/node24/bin/node in /__w/app/app, workspace /__w/app/app, home /github/home, child 42, state "
 	path := strings.TrimPrefix(debianPath, "PATH=")
@@ -175,6 +197,9 @@ jobs:
 		"from-setup: two", "lines", "path: "+path, "the service has its name",
 		"/__t", "/__w/_actions", "/__w/_temp", "/__w/app/app", "/github/workflow/event.json",
 		"pipefail       \ton", "path still: "+path)
+	if strings.Contains(result.Log, "s3cret") {
+		t.Error("the log shows the password")
+	}
 	// One variable of GITHUB_ENV that is too long stops every step after it.
 	if got := result.Step("after").Outcome; got != "failure" || !strings.Contains(result.Log, "argument list too long") {
 		t.Errorf("the step after a variable of 140 kB: %s", got)
