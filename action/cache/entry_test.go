@@ -36,6 +36,16 @@ func TestReadToken(t *testing.T) {
 			t.Errorf("%s: the file is left: %v", tt.name, err)
 		}
 	}
+	dir := filepath.Join(t.TempDir(), "workspace")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadToken(dir); !errors.Is(err, ErrToken) {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error("an empty directory is gone")
+	}
 	if _, err := ReadToken(filepath.Join(t.TempDir(), "none")); !errors.Is(err, ErrToken) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}

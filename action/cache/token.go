@@ -44,7 +44,8 @@ var ErrToken = errors.New("no token for the Actions cache")
 // Service, and must be for its owner's eyes alone.
 func ReadToken(path string) (*Service, error) {
 	s, err := readToken(path)
-	if removed := os.Remove(path); err == nil && removed != nil {
+	// Unlike os.Remove this is no danger to a directory.
+	if removed := syscall.Unlink(path); err == nil && removed != nil {
 		err = removed // it must not be left to the steps that follow
 	}
 	if err != nil {

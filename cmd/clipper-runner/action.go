@@ -22,7 +22,7 @@ import (
 // ours: on a machine, or in any other container. It decides everything with the
 // rights of the job's user (this file), and does it as root (actionroot.go).
 type actionCommand struct {
-	Cache  string `hidden:"" type:"path" placeholder:"FILE" help:"What action/cache-token has written."`
+	Cache  string `hidden:"" placeholder:"FILE" help:"What action/cache-token has written."`
 	Orders bool   `hidden:"" help:"Do what standard input says."`
 }
 
