@@ -85,24 +85,28 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("PATH", shared+":"+env.Getenv("PATH"))
 			env.Setenv("CLIPPER_LOG", "quiet")
-			env.Setenv("SHARED", shared)
+			nobodys, err := os.MkdirTemp(shared+"/tmp", "nobodys-")
+			if err != nil {
+				return err
+			}
+			env.Setenv("NOBODYS", nobodys)
 			env.Values[theCloud{}] = newCacheService(env)
-			return nil
+			return os.Chmod(nobodys, 0o777)
 		},
 		Cmds: commands,
 	})
 }
 
 // unprivileged runs clipper-runner as a user without rights, to whom the
-// machine lends ids if the first argument is "lent".
+// machine lends ids if the first argument is "lent". Its cache is $NOBODYS.
 func unprivileged(ts *testscript.TestScript, neg bool, args []string) {
 	lent := "/dev/null"
 	if args[0] == "lent" {
 		lent, args = shared+"/lent", args[1:]
 	}
 	// The machine's own lists stay as they are.
-	script := `mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && mount --bind "$2/passwd" /etc/passwd && cd "$2/tmp" && shift 2 && exec setpriv --reuid 64242 --regid 64242 --clear-groups "$@"`
-	err := ts.Exec("unshare", append([]string{"--mount", "env", "XDG_CACHE_HOME=" + shared + "/tmp", "HOME=/", "sh", "-c", script, "sh", lent, shared, shared + "/clipper-runner"}, args...)...)
+	script := `mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && mount --bind "$2/passwd" /etc/passwd && cd "$XDG_CACHE_HOME" && shift 2 && exec setpriv --reuid 64242 --regid 64242 --clear-groups "$@"`
+	err := ts.Exec("unshare", append([]string{"--mount", "env", "XDG_CACHE_HOME=" + ts.Getenv("NOBODYS"), "HOME=/", "sh", "-c", script, "sh", lent, shared, shared + "/clipper-runner"}, args...)...)
 	if err != nil && !neg {
 		ts.Fatalf("unexpected failure: %v", err)
 	}
