@@ -89,6 +89,7 @@ func (j *job) listen(address string) {
 // each place.
 func (c *container) expand() (err error) {
 	places := scope{contexts: c.job.contexts("github", "matrix", "vars", "env")}
+	c.def.Options = strings.TrimSpace(c.job.req.Options + " " + c.def.Options)
 	texts := []*string{&c.def.Image, &c.def.Options, &c.def.Entrypoint, &c.def.Command}
 	// env is for the values of env and for credentials only.
 	delete(places.contexts, "env")
@@ -101,6 +102,9 @@ func (c *container) expand() (err error) {
 		if *text, err = places.expand(*text); err != nil {
 			return err
 		}
+	}
+	if elsewhere, ok := c.job.runner.Images[c.def.Image]; ok {
+		c.def.Image = elsewhere
 	}
 	values := scope{contexts: c.job.contexts("github", "matrix", "vars", "env", "secrets")}
 	texts = []*string{&c.def.Credentials.Username, &c.def.Credentials.Password}

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// githubToken is ${{ github.token }}.
-const githubToken = "ghs_replayed0123456789abcdefghijklmnop"
+// GitHubToken is ${{ github.token }} of every job.
+const GitHubToken = "ghs_replayed0123456789abcdefghijklmnop"
 
 // githubContext are the job's facts. Those that begin with an underscore of
 // GitHub's own do not reach variables.
 func (j *job) githubContext() map[string]any {
 	owner, _, _ := strings.Cut(repository, "/")
 	return texts(map[string]string{
-		"token":            githubToken,
+		"token":            GitHubToken,
 		"actor":            "octocat",
 		"api_url":          "https://api.github.com",
 		"event_name":       "push",
@@ -73,7 +73,7 @@ func (j *job) contexts(names ...string) map[string]any {
 			contexts[name] = texts(j.vars)
 		case "secrets":
 			secrets := texts(j.req.Secrets)
-			secrets["GITHUB_TOKEN"] = githubToken
+			secrets["GITHUB_TOKEN"] = GitHubToken
 			contexts[name] = secrets
 		case "env":
 			contexts[name] = envContext(maps.Clone(j.env))

@@ -12,6 +12,9 @@ type Request struct {
 	// Listen, if not nil, is told the address of this machine in the job's
 	// network before a container is there, and returns more variables.
 	Listen func(address string) map[string]string
+	// Options are given to docker create for every container, in front of the
+	// workflow's own. Expressions in them may ask for vars.
+	Options string
 	// IDToken holds ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; a job gets them
 	// if it has the permission id-token: write.
 	IDToken map[string]string

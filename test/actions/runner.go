@@ -10,9 +10,11 @@
 // the rest, and knows no background steps, problem matchers, container actions
 // or reusable workflows.
 //
-// Three things differ, for the sake of a machine that runs many tests: the
+// Some things differ, for the sake of a machine that runs many tests: the
 // engine's socket is wherever DockerHost says, a network may be the machine's
-// own, and what waits between two attempts is the caller's choice.
+// own, images may be elsewhere than their names say, containers may have more
+// options than the workflow gives them, and what waits between two attempts is
+// the caller's choice.
 package actions
 
 import (
@@ -44,6 +46,12 @@ type Runner struct {
 	// Actions are the directories of actions of other repositories, by
 	// "owner/name@ref".
 	Actions map[string]string
+	// Images are where the engine finds images, by the names that workflows
+	// use. What is not named is found at its own name.
+	Images map[string]string
+	// Env are variables of the machine, which its docker commands and the steps
+	// on it have.
+	Env map[string]string
 	// Wait waits before another attempt. Default: as long as it is told.
 	Wait func(ctx context.Context, d time.Duration) error
 }
@@ -131,7 +139,7 @@ func (r *Runner) newJob(req Request) (*job, error) {
 		j.vars = map[string]string{}
 	}
 	j.docker = &docker{job: j, label: randomHex(3)}
-	for _, secrets := range []map[string]string{req.Secrets, {"": githubToken, "id": req.IDToken["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], "runtime": req.Runtime["ACTIONS_RUNTIME_TOKEN"]}} {
+	for _, secrets := range []map[string]string{req.Secrets, {"": GitHubToken, "id": req.IDToken["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], "runtime": req.Runtime["ACTIONS_RUNTIME_TOKEN"]}} {
 		for _, value := range secrets {
 			j.log.addMask(value)
 		}
@@ -241,5 +249,9 @@ func randomHex(n int) string {
 // hostEnv is the environment that the runner itself has: that of its docker
 // commands, too.
 func (j *job) hostEnv() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + j.runner.Dir, "DOCKER_HOST=" + j.runner.DockerHost}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + j.runner.Dir, "DOCKER_HOST=" + j.runner.DockerHost}
+	for _, name := range sortedNames(j.runner.Env) {
+		env = append(env, name+"="+j.runner.Env[name])
+	}
+	return env
 }

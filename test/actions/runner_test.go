@@ -293,6 +293,30 @@ jobs:
 	}
 }
 
+// TestAround: what a test puts around a workflow, which stays as it is.
+func TestAround(t *testing.T) {
+	r := newRunner(t)
+	r.Env = map[string]string{"OF_MACHINE": "set", "OVER": "machine"}
+	run(t, r, Request{Workflow: `
+jobs: {test: {env: {OVER: job}, steps: [{run: 'echo "$OF_MACHINE $OVER ${{ env.OF_MACHINE }}"'}]}}
+`}).must(t, success, "set job ")
+
+	r = &Runner{DockerHost: "unix:///run/test.sock", Images: map[string]string{"clipper:1": "127.0.0.1:5000/clipper:e2e"}}
+	j, err := r.newJob(Request{Options: "--add-host ${{ vars.HOST }}", Vars: map[string]string{"HOST": "a.example:127.0.0.1"}, Workflow: `
+jobs: {test: {container: {image: "clipper:1", options: --add-host b.example:127.0.0.1}, steps: [{run: x}]}}
+`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &container{job: j, def: *j.def.Container}
+	if err := c.expand(); err != nil {
+		t.Fatal(err)
+	}
+	if c.def.Image != "127.0.0.1:5000/clipper:e2e" || c.def.Options != "--add-host a.example:127.0.0.1 --add-host b.example:127.0.0.1" {
+		t.Errorf("image %s, options %s", c.def.Image, c.def.Options)
+	}
+}
+
 // TestContainerContexts refuses what GitHub does not know in a container.
 func TestContainerContexts(t *testing.T) {
 	for text, want := range map[string]string{

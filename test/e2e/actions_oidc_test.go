@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,29 +29,23 @@ var cloudHosts = []string{
 }
 
 // withCloud lets a job reach a cloud whose registries are private, by the
-// cloud's real names and TLS: vars.HOSTS are options of the container, vars.CA
-// a directory with the certificate.
+// cloud's real names, as withHosts does.
 func withCloud(t *testing.T, c *cloud.Cloud, req *actions.Request) {
 	t.Helper()
-	certificate, authority := selfSigned(t, cloudHosts)
+	req.IDToken = c.Env()
+	withHosts(t, cloudHosts, atGitHub(c), req)
+}
+
+// withHosts lets a job's containers reach a handler by these names and TLS:
+// vars.HOSTS are options of the container, vars.CA a directory with the
+// certificate.
+func withHosts(t *testing.T, names []string, handler http.Handler, req *actions.Request) {
+	t.Helper()
+	certificate, authority := selfSigned(t, names)
 	dir := lab.Scratch(t)
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), authority, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	registry := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: lab.Registry})
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/v2/") {
-			c.ServeHTTP(w, r)
-			return
-		}
-		if user, password, ok := r.BasicAuth(); !ok || !c.Accepts(r.Host, user, password) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
-			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
-			return
-		}
-		registry.ServeHTTP(w, r)
-	})
-	req.IDToken = c.Env()
 	req.Listen = func(address string) map[string]string {
 		listener, err := net.Listen("tcp", net.JoinHostPort(address, "443"))
 		if err != nil {
@@ -67,7 +59,7 @@ func withCloud(t *testing.T, c *cloud.Cloud, req *actions.Request) {
 		server.StartTLS()
 		t.Cleanup(server.Close)
 		var hosts []string
-		for _, host := range cloudHosts {
+		for _, host := range names {
 			hosts = append(hosts, "--add-host "+host+":"+address)
 		}
 		return map[string]string{"HOSTS": strings.Join(hosts, " "), "CA": dir}

@@ -38,7 +38,7 @@ func TestExamples(t *testing.T) {
 	pushExamples(t)
 	env := exampleEnv(t)
 	for _, file := range []string{"README.md", "runnerimage/README.md"} {
-		blocks := examples(t, file)
+		blocks := examples(t, file, scriptFence)
 		if len(blocks) == 0 {
 			t.Errorf("%s has no examples", file)
 		}
@@ -50,8 +50,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestEveryReadmeIsTested finds examples in pages that TestExamples does not
-// read.
+// TestEveryReadmeIsTested finds examples in pages that neither TestExamples nor
+// TestActionExamples reads.
 func TestEveryReadmeIsTested(t *testing.T) {
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -61,7 +61,11 @@ func TestEveryReadmeIsTested(t *testing.T) {
 			return fs.SkipDir
 		}
 		page, _ := filepath.Rel("../..", path)
-		if strings.HasSuffix(page, ".md") && page != "README.md" && page != "runnerimage/README.md" && len(examples(t, page)) > 0 {
+		if !strings.HasSuffix(page, ".md") {
+			return nil
+		}
+		scripts := page != "README.md" && page != "runnerimage/README.md" && len(examples(t, page, scriptFence)) > 0
+		if scripts || page != actionPage && len(examples(t, page, workflowFence)) > 0 {
 			t.Errorf("nobody runs the examples of %s", page)
 		}
 		return nil
@@ -73,18 +77,19 @@ func TestEveryReadmeIsTested(t *testing.T) {
 
 // example is one block of a page.
 type example struct {
-	line   int // of its first command
-	script string
+	line   int    // of its first command
+	script string // or a workflow
 	output []string
 }
 
 const (
-	exampleFence  = "```sh example"
+	scriptFence   = "```sh example"
+	workflowFence = "```yaml example"
 	exampleOutput = "# → "
 )
 
-// examples reads the blocks of a page of this project.
-func examples(t *testing.T, page string) (blocks []example) {
+// examples reads the blocks of a page of this project that begin so.
+func examples(t *testing.T, page, fence string) (blocks []example) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../..", page))
 	if err != nil {
@@ -93,14 +98,14 @@ func examples(t *testing.T, page string) (blocks []example) {
 	var block *example
 	for n, line := range strings.Split(string(text), "\n") {
 		switch {
-		case block == nil && line == exampleFence:
+		case block == nil && line == fence:
 			block = &example{line: n + 2}
 		case block == nil:
 		case line == "```":
 			blocks, block = append(blocks, *block), nil
 		default:
 			block.script += line + "\n"
-			if output, ok := strings.CutPrefix(line, exampleOutput); ok {
+			if output, ok := strings.CutPrefix(strings.TrimLeft(line, " "), exampleOutput); ok {
 				block.output = append(block.output, output)
 			}
 		}
@@ -218,20 +223,26 @@ func pushExamples(t *testing.T) {
 		"library/nginx":  {nginx(t), "latest"},
 		"team/app":       {app, "latest"},
 	} {
-		ref, err := name.ParseReference(lab.Push(t, repository, tagged.image), name.Insecure)
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, err := remote.Get(ref, remote.WithContext(t.Context()))
-		if err == nil {
-			err = remote.Tag(ref.Context().Tag(tagged.tag), img, remote.WithContext(t.Context()))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		pushTagged(t, repository, tagged.tag, tagged.image)
 	}
 	if out := lab.Run(t, stack.RunSpec{Image: lab.Registry + "/team/app", Via: stack.Runner}); out.Exit != 0 {
 		t.Fatalf("the example image exits %d: %s", out.Exit, out.Stderr)
+	}
+}
+
+// pushTagged pushes an image with a tag of the reader's world.
+func pushTagged(t *testing.T, repository, tag string, image stack.Image) {
+	t.Helper()
+	ref, err := name.ParseReference(lab.Push(t, repository, image), name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := remote.Get(ref, remote.WithContext(t.Context()))
+	if err == nil {
+		err = remote.Tag(ref.Context().Tag(tag), img, remote.WithContext(t.Context()))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
