@@ -115,11 +115,12 @@ func readOn(entries interface {
 		if err != nil {
 			return lines, err
 		}
-		content, err := io.ReadAll(struct{ io.Reader }{entries})
+		content := sha256.New()
+		n, err := io.Copy(content, entries)
 		if err != nil {
 			return lines, err
 		}
-		lines = append(lines, fmt.Sprintf("%v %d %x", *e, len(content), sha256.Sum256(content)))
+		lines = append(lines, fmt.Sprintf("%v %d %x", *e, n, content.Sum(nil)))
 	}
 }
 
