@@ -86,7 +86,7 @@ func TestAct(t *testing.T) {
 	port := freePort(t)
 	service := web(t)
 	service.Config.Entrypoint[2] = strings.Replace(service.Config.Entrypoint[2], "8080", port, 1)
-	lab.Engine.Pull(t, runner)
+	lab.Engine.Docker(t, "pull", "--quiet", runner) // and it stays: other tests use it
 	// The network is this machine's, because the registry is on its loopback.
 	workflow := strings.NewReplacer("RUNNER", runner, "JOB", lab.Push(t, "gha/act", job), "WEB", lab.Push(t, "gha/act-web", service), "PORT", port).Replace(`
 on: push
