@@ -196,7 +196,7 @@ func begin(cfg Config, root *rootfs.Root, image *registry.Image, before state.La
 	layout := state.Layout{
 		Phase: state.Writing, Found: before.Found,
 		Image: cfg.Settings.Image.String(), Digest: image.Digest.String(), Config: image.RawConfig,
-		User: cfg.Settings.User, WorkDir: cfg.Settings.WorkDir, Own: OwnNames(),
+		User: cfg.Settings.User, WorkDir: cfg.Settings.WorkDir, CapDrop: cfg.Settings.CapDrop, Own: OwnNames(),
 	}
 	if before.Phase == state.None {
 		var err error
@@ -363,11 +363,14 @@ func (cfg Config) keep() []string {
 // declaredVolumes are the image's volumes where the mount table does not say
 // which mounts are volumes: on ECS.
 func declaredVolumes(cfg Config, image *registry.Image) []string {
-	if lookup(cfg.Environ)("ECS_CONTAINER_METADATA_URI_V4") == "" {
+	if !onECS(cfg) {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(image.Config.Config.Volumes))
 }
+
+// onECS says whether this is a container of Amazon ECS, on any launch type.
+func onECS(cfg Config) bool { return lookup(cfg.Environ)("ECS_CONTAINER_METADATA_URI_V4") != "" }
 
 // lookup finds values in environ.
 func lookup(environ []string) func(string) string {

@@ -93,6 +93,8 @@ type Settings struct {
 
 	// Log is the form of the reports on standard error.
 	Log LogFormat
+	// Backoff says whether a start that failed keeps its container for a while.
+	Backoff BackoffPolicy
 }
 
 // ErrSettings says that a setting is missing or cannot be used.
@@ -122,6 +124,7 @@ const (
 	envInsecure            = "CLIPPER_INSECURE_REGISTRIES"
 	envCACerts             = "CLIPPER_CA_CERTS"
 	envLog                 = "CLIPPER_LOG"
+	envBackoff             = "CLIPPER_BACKOFF"
 
 	// Who a GitHub job is at the clouds; only github-init reads them.
 	envAWSRole           = "CLIPPER_AWS_ROLE_ARN"
@@ -188,10 +191,11 @@ func join[T ~string](words []T) string {
 	return strings.Join(all, ", ")
 }
 
-// settings is the table, the log's form first: it decides how a mistake in
-// the others is told.
+// settings is the table, the log's form and the back-off first: they decide
+// how a mistake in the others is told, and what comes after it.
 var settings = []setting{
 	{envLog, choice(func(s *Settings) *LogFormat { return &s.Log }, LogText, LogJSON, LogQuiet)},
+	{envBackoff, choice(func(s *Settings) *BackoffPolicy { return &s.Backoff }, BackoffAuto, BackoffNever)},
 	{envImage, parseImage},
 	{envCredentials, text(func(s *Settings) *string { return &s.Credentials })},
 	{envCredentialsFile, text(func(s *Settings) *string { return &s.CredentialsFile })},
@@ -222,7 +226,7 @@ func identity(*Settings, string) error { return nil }
 // secret; what could be read until then is returned with it, so that the
 // error can be told in the form that was asked for.
 func ParseSettings(environ []string, file io.Reader) (Settings, error) {
-	s := Settings{Platform: oci.HostPlatform(""), Log: LogText, Pull: PullAlways, TOC: TOCAuto}
+	s := Settings{Platform: oci.HostPlatform(""), Log: LogText, Pull: PullAlways, TOC: TOCAuto, Backoff: BackoffAuto}
 	values, err := ReadFile(file)
 	if err != nil {
 		return s, err

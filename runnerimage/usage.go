@@ -31,7 +31,8 @@ What it starts
                                 and to translate the stop signal
   other variables               go to the program, over the image's ENV
 
-CLIPPER_LOG is text, json or quiet. CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER,
+CLIPPER_LOG is text, json or quiet; CLIPPER_BACKOFF auto or never: on ECS, whether
+a start that failed waits before it ends. CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER,
 CLIPPER_GCP_SERVICE_ACCOUNT, CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID,
 CLIPPER_OIDC_URL, CLIPPER_OIDC_AUDIENCE say who a GitHub job is, for github-init.
 

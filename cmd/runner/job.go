@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -117,11 +116,6 @@ func exitCode(err error) int {
 		return action.ExitCode(err)
 	}
 	return 0
-}
-
-// untilStopped is a context that ends when the job is cancelled.
-func untilStopped() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
 // newContainer describes the container that this process is in.

@@ -76,25 +76,31 @@ func run(args, environ []string) int {
 	case errors.Is(err, runnerimage.ErrNoImage):
 		fmt.Fprint(os.Stderr, runnerimage.Usage)
 	}
-	if err != nil {
-		return fail(settings.Log, err)
-	}
-	plan, err := lay(home, settings, args, environ)
+	ctx, stop := untilStopped()
+	defer stop()
 	if err == nil {
-		// Only returns when it fails.
-		err = plan.Become()
+		err = become(ctx, home, settings, args, environ)
 	}
-	return fail(settings.Log, err)
+	code := fail(settings.Log, err)
+	runnerimage.Backoff(ctx, runnerimage.Config{Settings: settings, Root: "/", Environ: environ, Log: os.Stderr}, code)
+	return code
 }
 
-// lay lays the image out, a stop signal permitting, and gives up the rights
-// that only that needed.
-func lay(home string, settings runnerimage.Settings, args, environ []string) (*process.Plan, error) {
-	// The kernel does not deliver a signal to PID 1 that it has no handler
-	// for.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	defer stop()
+// become lays the image out and becomes its program, a stop signal permitting.
+// It only returns when it fails.
+func become(ctx context.Context, home string, settings runnerimage.Settings, args, environ []string) error {
+	plan, err := lay(ctx, home, settings, args, environ)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // the program would not hear of a signal that came before it
+		return ctx.Err()
+	}
+	return plan.Become()
+}
 
+// lay lays the image out and gives up the rights that only that needed.
+func lay(ctx context.Context, home string, settings runnerimage.Settings, args, environ []string) (*process.Plan, error) {
 	image, err := readDescription(filepath.Join(home, "image.json"))
 	if err != nil {
 		return nil, err
@@ -112,6 +118,12 @@ func lay(home string, settings runnerimage.Settings, args, environ []string) (*p
 		return nil, err
 	}
 	return plan, process.GiveUpSetuid(filepath.Join(home, "runner"))
+}
+
+// untilStopped is the context that a stop signal ends. The kernel does not
+// deliver a signal to PID 1 that it has no handler for.
+func untilStopped() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
 // stayAsInit is the second life of a runner that stays as PID 1, after it

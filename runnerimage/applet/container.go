@@ -24,7 +24,8 @@ const (
 )
 
 // enter is `exec CMD…`: it becomes CMD as the image would have it, with the
-// image's environment, user and directory.
+// image's environment, user and directory, and without the capabilities that
+// the program went without.
 func enter(_ context.Context, s Streams, args []string) error {
 	if len(args) == 0 {
 		return usage("exec COMMAND [ARGUMENT…]")
@@ -55,7 +56,7 @@ func enter(_ context.Context, s Streams, args []string) error {
 	plan, err := process.Resolve("/", process.Config{
 		Env: config.Config.Env, User: config.Config.User, WorkingDir: config.Config.WorkingDir,
 	}, process.Overrides{
-		Args: args, EntrypointSet: true, User: layout.User, WorkDir: dir, Init: process.InitNever,
+		Args: args, EntrypointSet: true, User: layout.User, WorkDir: dir, CapDrop: layout.CapDrop, Init: process.InitNever,
 		Env: environ, Own: layout.Own, Hostname: hostname, Started: started, Unprivileged: unprivileged, LaidOut: true,
 	})
 	if err == nil {
@@ -70,6 +71,8 @@ func enter(_ context.Context, s Streams, args []string) error {
 	}
 }
 
+var errNotLaidOut = errors.New("the image is not laid out yet: wait until the container is healthy")
+
 // laidOut reads which image stands in this container.
 func laidOut() (state.Layout, oci.Config, error) {
 	var config oci.Config
@@ -78,7 +81,7 @@ func laidOut() (state.Layout, oci.Config, error) {
 		return layout, config, err
 	}
 	if layout.Phase != state.Done {
-		return layout, config, errors.New("the image is not laid out yet: wait until the container is healthy")
+		return layout, config, errNotLaidOut
 	}
 	return layout, config, json.Unmarshal(layout.Config, &config)
 }
@@ -99,15 +102,40 @@ const (
 	defaultRetries  = 3
 )
 
-// checkHealth is the runner image's HEALTHCHECK. It fails until the image is
+// checkHealth is `healthcheck [-- CMD PROGRAM… | -- CMD-SHELL COMMAND]`. With
+// a test, as an engine has it in its own settings, it runs that one; without,
+// the image's.
+func checkHealth(ctx context.Context, s Streams, args []string) error {
+	switch {
+	case len(args) == 0:
+		return checkImage(ctx, s)
+	case args[0] != "--" || process.HealthCommand(args[1:], nil) == nil:
+		return usage("healthcheck [-- CMD PROGRAM [ARGUMENT…] | -- CMD-SHELL COMMAND]")
+	}
+	return checkGiven(ctx, s, args[1:])
+}
+
+// checkGiven fails without a word until the image is laid out; then this
+// process becomes the test, as the image would have it. So whoever called sees
+// the test's own output and exit code, and reaches it with his time-out and
+// his signals.
+func checkGiven(ctx context.Context, s Streams, test []string) error {
+	_, config, err := laidOut()
+	switch {
+	case errors.Is(err, errNotLaidOut):
+		return exitCode(1)
+	case err != nil:
+		return err
+	}
+	return enter(ctx, s, process.HealthCommand(test, config.Config.Shell))
+}
+
+// checkImage is the runner image's HEALTHCHECK. It fails until the image is
 // laid out; then it passes, or tells what the image's own test says. The
 // engine calls at the runner image's interval: the test runs at the image's
 // own, and only after as many failures in a row as the image allows does a
 // container that was healthy count as failed.
-func checkHealth(ctx context.Context, s Streams, args []string) error {
-	if len(args) > 0 {
-		return usage("healthcheck")
-	}
+func checkImage(ctx context.Context, s Streams) error {
 	_, config, err := laidOut()
 	if err != nil {
 		return err

@@ -47,11 +47,13 @@ type Layout struct {
 	Digest string `json:"digest,omitempty"`
 	// Config is the image's config blob, byte for byte.
 	Config json.RawMessage `json:"config,omitempty"`
-	// User and WorkDir are the settings that replace the image's, Own the
-	// names of the runner's settings: all that a process which is started
-	// beside the program needs to know of them.
+	// User and WorkDir are the settings that replace the image's, CapDrop the
+	// capabilities that the program went without, Own the names of the
+	// runner's settings: all that a process which is started beside the
+	// program needs to know of them.
 	User    string   `json:"user,omitempty"`
 	WorkDir string   `json:"workdir,omitempty"`
+	CapDrop []string `json:"cap_drop,omitempty"`
 	Own     []string `json:"own,omitempty"`
 	// Summary tells what the layout did, for whoever asks later.
 	Summary json.RawMessage `json:"summary,omitempty"`
