@@ -91,6 +91,13 @@ func (s *Stack) PushArchive(t testing.TB, repository, archive string) string {
 	return s.PushImage(t, repository, img)
 }
 
+// PushRunner pushes the runner image that was built last, for engines that pull
+// images always.
+func (s *Stack) PushRunner(t testing.TB) string {
+	t.Helper()
+	return s.PushArchive(t, "clipperregistry/runner", s.Engine.image)
+}
+
 // PushImage pushes an image that was made elsewhere.
 func (s *Stack) PushImage(t testing.TB, repository string, img v1.Image) string {
 	t.Helper()
