@@ -87,10 +87,10 @@ func InputNames() []string {
 	return names
 }
 
-// input is the value of an input, "" if it was not given. The runner keeps the
+// Input is the value of an input, "" if it was not given. The runner keeps the
 // dashes of a name; a composite action's own env: must not, since some shells
 // drop variables that have them.
-func input(job map[string]string, name string) string {
+func Input(job map[string]string, name string) string {
 	variable := "INPUT_" + strings.ToUpper(name)
 	for _, v := range []string{variable, strings.ReplaceAll(variable, "-", "_")} {
 		if value := job[v]; strings.TrimSpace(value) != "" {
@@ -106,7 +106,7 @@ func input(job map[string]string, name string) string {
 func ParseInputs(job map[string]string) (in Inputs, err error) {
 	values := maps.Clone(job)
 	for _, s := range settingInputs {
-		value := strings.TrimSpace(input(job, s.name))
+		value := strings.TrimSpace(Input(job, s.name))
 		if value == "" {
 			continue
 		}
@@ -118,7 +118,7 @@ func ParseInputs(job map[string]string) (in Inputs, err error) {
 	if in.Identity, err = oidc.Parse(func(name string) string { return values[name] }); err != nil {
 		return Inputs{}, err
 	}
-	given := input(job, "credentials") != ""
+	given := Input(job, "credentials") != ""
 	if given {
 		delete(values, envCredentialsFile)
 	}
@@ -137,10 +137,10 @@ func ParseInputs(job map[string]string) (in Inputs, err error) {
 		in.Identity = oidc.Identity{}
 	}
 	in.values = values
-	if in.Cache, err = parseSwitch(input(job, inputCache)); err != nil {
+	if in.Cache, err = parseSwitch(Input(job, inputCache)); err != nil {
 		return Inputs{}, fmt.Errorf("%w: input cache: %w", runnerimage.ErrSettings, err)
 	}
-	in.Options = input(job, inputOptions)
+	in.Options = Input(job, inputOptions)
 	return in, in.parseRun(job)
 }
 
@@ -151,7 +151,7 @@ var machineOnly = []string{inputArgs, inputEnv, inputOptions, inputCache, "user"
 // idle are those of the inputs given that mean nothing in a job's container.
 func idle(job map[string]string) []string {
 	return slices.DeleteFunc(slices.Clone(machineOnly), func(name string) bool {
-		value := input(job, name)
+		value := Input(job, name)
 		return value == "" || name == inputCache && strings.TrimSpace(value) == "false"
 	})
 }
@@ -198,8 +198,8 @@ func entries(values map[string]string) []string {
 
 // parseRun reads the inputs that say what to run.
 func (in *Inputs) parseRun(job map[string]string) error {
-	in.Run, in.Shell = input(job, inputRun), strings.TrimSpace(input(job, inputShell))
-	if args := input(job, inputArgs); args != "" {
+	in.Run, in.Shell = Input(job, inputRun), strings.TrimSpace(Input(job, inputShell))
+	if args := Input(job, inputArgs); args != "" {
 		if err := json.Unmarshal([]byte(args), &in.Args); err != nil || len(in.Args) == 0 {
 			return fmt.Errorf(`%w: input args is not a JSON array of strings such as ["make", "test"]`, runnerimage.ErrSettings)
 		}
@@ -210,7 +210,7 @@ func (in *Inputs) parseRun(job map[string]string) error {
 	case in.Run == "" && in.Shell != "":
 		return fmt.Errorf("%w: the input shell is given without run", runnerimage.ErrSettings)
 	}
-	for n, line := range strings.Split(input(job, inputEnv), "\n") {
+	for n, line := range strings.Split(Input(job, inputEnv), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue

@@ -55,7 +55,7 @@ func TestInputNames(t *testing.T) {
 		}
 		// Both spellings of its variable are read.
 		for _, variable := range []string{"INPUT_" + strings.ToUpper(name), "INPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))} {
-			if got := input(map[string]string{variable: "x"}, name); got != "x" {
+			if got := Input(map[string]string{variable: "x"}, name); got != "x" {
 				t.Errorf("%s is not read from %s", name, variable)
 			}
 		}

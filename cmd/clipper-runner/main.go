@@ -14,6 +14,34 @@
 //	    of all three: --store DIR   --root DIR   --json
 //	publish SRC DST     copies an image in the form that updates best
 //	    --from PREVIOUS   --json
+//	ecs render FILE|-   moves a task definition of Amazon ECS onto the runner image
+//	    --credentials [CONTAINER=]ARN   --runner-image REF   --container NAME
+//	    --store efs:FS|s3files:ARN|host:DIR|docker:NAME   --health-check
+//	    --no-resolve   --pull-rate SIZE   --allow RULE   -e, --env NAME[=VALUE]
+//	    --family NAME[:REV]   --output json|yaml   --report FILE
+//	ecs diff FILE|-     compares it with what is registered; the same, and
+//	    --against FILE   --no-render   --exit-code   --json
+//	ecs verify FILE|-   says whether it would work, before it is registered; as
+//	    render, and --read-credentials   --accept RULE   --no-render   --no-aws
+//	    --offline   --json
+//	ecs register FILE|-  registers it, unless the newest revision is the same; as
+//	    verify, but for --read-credentials, --no-aws, --offline
+//	ecs deploy FILE|-   registers it and brings a service to it; as register, and
+//	    --service NAME   --service-file FILE   --desired-count N   --force
+//	    --rollback   --rollback-on-cancel   --on-pause ACTION   --give-up N
+//	    --no-wait   --timeout TIME   --dry-run
+//	ecs rollback SERVICE, ecs continue SERVICE [--rollback]
+//	                    takes a deployment back, goes on with one that pauses
+//	    --no-wait   --timeout TIME   --dry-run   --json
+//	ecs run FAMILY [CMD…]  runs one task, and ends as it does
+//	    --image REF   --no-resolve   --container NAME   -e, --env NAME[=VALUE]
+//	    --like SERVICE   --launch-type TYPE   --subnet ID   --security-group ID
+//	    --public-ip   --token TEXT   --started-by TEXT   --timeout TIME
+//	    --no-wait   --save FILE   --json
+//	ecs status [SERVICE…], ecs tasks, ecs logs TASK, ecs exec TASK CMD…
+//	                    look at what runs; their flags are in their --help
+//	    of all that ask AWS: --region REGION   --profile NAME; of those that ask
+//	    for services and tasks: --cluster NAME   --poll TIME
 //	doctor [IMAGE]      checks this machine or container
 //	    --store DIR   --root DIR
 //	version
@@ -21,6 +49,8 @@
 //	                    ours; its inputs are INPUT_… (see package action), the
 //	                    workflow's env context is CLIPPER_STEP_ENV
 //	    --cache FILE
+//	ecs action          what ecs/action.yml calls; its inputs are INPUT_…, under
+//	                    the names of the ecs commands' flags (ecs_inputs.go)
 //
 // All that talk to a registry take --platform and --credentials-file. Those
 // two, --log, -w, -u and --entrypoint are the settings of the runner image
@@ -34,7 +64,10 @@
 // SSL_CERT_FILE names the CA certificates of the machine. For publish,
 // DOCKER_HOST says where the engine of docker-daemon:IMAGE listens, and TMPDIR
 // is where layers wait to be sent; CLIPPER_CREDENTIALS are DST's, and other
-// registries get those of docker login.
+// registries get those of docker login. The ecs commands find AWS as its own
+// CLI does (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_ECS and so on), and append
+// what they report to GITHUB_STEP_SUMMARY; exec needs AWS's
+// session-manager-plugin on the PATH.
 package main
 
 import (
@@ -78,6 +111,7 @@ type commands struct {
 	Inspect inspectCommand `cmd:"" help:"Tell what an image is, without pulling its layers: inspect --json nginx"`
 	Store   storeCommand   `cmd:"" help:"Look at what is kept for the next run, check it, remove it: store ls"`
 	Publish publishCommand `cmd:"" help:"Copy an image in the form that updates best: publish docker-daemon:app ghcr.io/me/app:2"`
+	ECS     ecsCommand     `cmd:"" name:"ecs" help:"Task definitions of Amazon ECS and Fargate on the runner image: ecs render task.json"`
 	Doctor  doctorCommand  `cmd:"" help:"Check this machine or container, and an image's registry: doctor ghcr.io/me/app"`
 	Action  actionCommand  `cmd:"" hidden:""`
 	Version versionCommand `cmd:"" help:"Print the version: version"`

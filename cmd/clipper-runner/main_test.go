@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal("these tests make sandboxes as root and become other users, which takes root")
 	}
 	open, private := serve(t)
+	aws := describing(t)
 	commands := map[string]func(*testscript.TestScript, bool, []string){"unprivileged": unprivileged}
 	maps.Copy(commands, storeCommands)
 	maps.Copy(commands, actionCommands)
@@ -85,6 +86,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("PATH", shared+":"+env.Getenv("PATH"))
 			env.Setenv("CLIPPER_LOG", "quiet")
+			env.Setenv("AWS_ENDPOINT_URL_ECS", aws)
+			env.Setenv("AWS_REGION", "eu-west-1")
+			env.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+			env.Setenv("AWS_SECRET_ACCESS_KEY", "example")
 			nobodys, err := os.MkdirTemp(shared+"/tmp", "nobodys-")
 			if err != nil {
 				return err
