@@ -111,6 +111,19 @@ var walls = []wall{
 	{room: "action/cache", rooms: []string{"runnerimage/oci", "runnerimage/store"}, imports: []string{"os/exec", "os/signal"},
 		because: "it moves a store's files as they are, and what they mean is not its business; only the command line links it, for Azure's library is heavy"},
 
+	{room: "ecs", rooms: []string{"runnerimage/oci"}, imports: inOut, links: []string{"net/http/...", "github.com/aws/..."},
+		because: "it rewrites foreign JSON and asks nobody: what registries and AWS say comes in as values, so that a rendered definition follows from what was given alone"},
+	{room: "ecs/rules", rooms: []string{"ecs", "runnerimage/oci"}, imports: inOut, links: []string{"net/http/..."},
+		because: "what ECS takes follows from its documentation alone: whoever checks a definition, a command or a fake of ECS, gets the same findings without a network; of the SDK it has ECS's enumerations"},
+	{room: "ecs/verify", rooms: []string{"ecs", "ecs/rules", "runnerimage/credentials", "runnerimage/oci", "runnerimage/registry"}, imports: []string{"net/http/...", "os/..."},
+		because: "it asks AWS through the few calls that it declares and registries through its caller, so that a test sees every question; of the registry room it knows what refusals mean"},
+	{room: "ecs/watch", rooms: []string{"ecs"}, imports: []string{"net/http", "os/..."},
+		because: "it observes through the calls that it declares, none of which changes anything; whoever deploys or runs reads what it saw"},
+	{room: "ecs/deploy", rooms: []string{"ecs", "ecs/watch"}, imports: []string{"os/..."},
+		because: "it changes services through the few calls that it declares, and leaves the watching to its own room"},
+	{room: "ecs/run", rooms: []string{"ecs", "ecs/watch", "runnerimage/oci"}, imports: []string{"net/http/...", "os/..."},
+		because: "it starts and stops one task through the few calls that it declares, asks registries through its caller, and leaves the watching to its own room"},
+
 	{room: "cmd/runner", rooms: []string{"action", "runnerimage", "runnerimage/layout", "runnerimage/libc", "runnerimage/process", "runnerimage/rootfs"}, imports: templates, links: heavy,
 		because: "every package is paid for at every start of every container: in bytes to pull, in memory, in initialisers"},
 	{room: "cmd/applet", rooms: []string{"runnerimage/applet"}, links: slices.Concat([]string{"net/http/...", "crypto/tls"}, templates, heavy),
@@ -120,7 +133,7 @@ var walls = []wall{
 	{room: "cmd/build-image", rooms: []string{"runnerimage/image"},
 		because: "it parses flags and calls the builder"},
 	{room: "cmd/clipper-runner", rooms: []string{
-		"action", "action/cache", "runnerimage", "runnerimage/credentials", "runnerimage/image", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
+		"action", "action/cache", "ecs", "ecs/deploy", "ecs/rules", "ecs/run", "ecs/verify", "ecs/watch", "runnerimage", "runnerimage/credentials", "runnerimage/image", "runnerimage/layer", "runnerimage/oci", "runnerimage/process",
 		"runnerimage/chunk", "runnerimage/publish", "runnerimage/registry", "runnerimage/rootfs", "runnerimage/sandbox", "runnerimage/state",
 		"runnerimage/stock", "runnerimage/store", "runnerimage/toc"},
 		because: "the command line for people is the only place in which every room meets"},

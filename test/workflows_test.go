@@ -59,16 +59,29 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// TestActionSteps has actionlint read the steps of action.yml, of which it
+// actionFiles are the actions that a step of others can use, and pages their
+// pages.
+var (
+	actionFiles = []string{"action.yml", "ecs/action.yml"}
+	pages       = []string{"action/README.md", "ecs/README.md"}
+)
+
+// TestActionSteps has actionlint read the steps of our actions, of which it
 // knows no more than inputs and outputs: in a workflow with the same inputs.
 func TestActionSteps(t *testing.T) {
+	for _, path := range actionFiles {
+		t.Run(path, func(t *testing.T) { lintSteps(t, path) })
+	}
+}
+
+func lintSteps(t *testing.T, path string) {
 	var action struct {
 		Inputs map[string]any
 		Runs   struct {
 			Steps []yaml.Node
 		}
 	}
-	if err := yaml.Unmarshal(readFile(t, "../action.yml"), &action); err != nil {
+	if err := yaml.Unmarshal(readFile(t, "../"+path), &action); err != nil {
 		t.Fatal(err)
 	}
 	inputs := map[string]any{}
@@ -84,20 +97,22 @@ func TestActionSteps(t *testing.T) {
 	}
 	// In a workflow the shell must be a word, in an action it may be chosen.
 	workflow = bytes.ReplaceAll(workflow, []byte("shell: ${{ inputs.shell || 'sh' }}"), []byte("shell: sh"))
-	lint(t, "action.yml", workflow)
+	lint(t, path, workflow)
 }
 
-// TestExamples has it read the examples of the action's README.
+// TestExamples has it read the examples of the actions' pages.
 func TestExamples(t *testing.T) {
-	text := string(readFile(t, "../action/README.md"))
-	examples := regexp.MustCompile("(?ms)^```yaml example\n(.*?)^```$").FindAllStringSubmatch(text, -1)
-	if len(examples) < 8 || strings.Count(text, "```yaml example") != len(examples) {
-		t.Errorf("%d examples", len(examples))
-	}
-	for _, example := range examples {
-		lint(t, "README.md", []byte(example[1]))
-		if _, err := actions.ParseWorkflow(example[1]); err != nil {
-			t.Errorf("the replay of GitHub's runner cannot read it: %v\n%s", err, example[1])
+	for _, page := range pages {
+		text := string(readFile(t, "../"+page))
+		examples := regexp.MustCompile("(?ms)^```yaml example\n(.*?)^```$").FindAllStringSubmatch(text, -1)
+		if len(examples) < 4 || strings.Count(text, "```yaml example") != len(examples) {
+			t.Errorf("%s has %d examples", page, len(examples))
+		}
+		for _, example := range examples {
+			lint(t, page, []byte(example[1]))
+			if _, err := actions.ParseWorkflow(example[1]); err != nil {
+				t.Errorf("%s: the replay of GitHub's runner cannot read it: %v\n%s", page, err, example[1])
+			}
 		}
 	}
 }
@@ -114,7 +129,11 @@ var (
 // action's own part gets its commit when a release is made.
 func TestPinned(t *testing.T) {
 	count := 0
-	for _, path := range append(workflows(t), "../action.yml") {
+	paths := workflows(t)
+	for _, path := range actionFiles {
+		paths = append(paths, "../"+path)
+	}
+	for _, path := range paths {
 		for _, m := range uses.FindAllStringSubmatch(string(readFile(t, path)), -1) {
 			name, comment := m[1], m[2]
 			if strings.HasPrefix(name, "./") || path == "../action.yml" && name == ownHandOver {

@@ -19,8 +19,12 @@ import (
 	"github.com/clipperregistry/runner/test/tarball"
 )
 
-// actionPage is the page whose workflows TestActionExamples runs.
-const actionPage = "action/README.md"
+// The pages with workflows, which TestActionExamples and TestECSActionExamples
+// run.
+const (
+	actionPage = "action/README.md"
+	ecsPage    = "ecs/README.md"
+)
 
 // TestActionExamples runs every workflow of the action's README, word by word,
 // once for each combination of its matrix. Each must promise something: the
@@ -35,13 +39,10 @@ func TestActionExamples(t *testing.T) {
 	pushActionExamples(t)
 	released := releasedAction(t)
 	runner := pushRunner()(t)
-	for _, block := range workflowExamples(t) {
+	for _, block := range workflowExamples(t, actionPage) {
 		title, _, _ := strings.Cut(strings.TrimPrefix(block.script, "# "), ":")
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			if len(block.output) == 0 {
-				t.Errorf("%s line %d: the example promises nothing", actionPage, block.line)
-			}
 			w, err := actions.ParseWorkflow(block.script)
 			if err != nil {
 				t.Fatal(err)
@@ -67,16 +68,22 @@ func TestActionExamples(t *testing.T) {
 	}
 }
 
-// workflowExamples are the page's examples, of which none may be left out.
-func workflowExamples(t *testing.T) []example {
+// workflowExamples are a page's examples, of which none may be left out and each
+// must promise something.
+func workflowExamples(t *testing.T, page string) []example {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../..", actionPage))
+	text, err := os.ReadFile(filepath.Join("../..", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := examples(t, actionPage, workflowFence)
+	blocks := examples(t, page, workflowFence)
 	if len(blocks) == 0 || len(blocks) != strings.Count(string(text), "```yaml") {
-		t.Errorf("%s has %d examples, and other workflows", actionPage, len(blocks))
+		t.Errorf("%s has %d examples, and other workflows", page, len(blocks))
+	}
+	for _, block := range blocks {
+		if len(block.output) == 0 {
+			t.Errorf("%s line %d: the example promises nothing", page, block.line)
+		}
 	}
 	return blocks
 }

@@ -21,9 +21,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/clipperregistry/runner/test/ecsfake"
 	"github.com/clipperregistry/runner/test/stack"
 	"github.com/clipperregistry/runner/test/tarball"
 )
+
+// examplePages are the pages whose examples are run.
+var examplePages = []string{"README.md", "runnerimage/README.md", "ecs/README.md"}
 
 // TestExamples runs every block of a README that is marked "sh example", word
 // by word, in a shell that stops at the first command that fails. The lines
@@ -33,11 +37,12 @@ import (
 // bring them to the containers (dockerWrapper): the network of this machine,
 // because the registries are on its loopback, and a mirror of Docker Hub, so
 // that the blocks say debian:12. The variables that a block uses are those
-// that runnerimage/README.md names.
+// that runnerimage/README.md names. AWS is an account for the whole test
+// (exampleAccount): what a block deploys is there for the next ones.
 func TestExamples(t *testing.T) {
 	pushExamples(t)
 	env := exampleEnv(t)
-	for _, file := range []string{"README.md", "runnerimage/README.md"} {
+	for _, file := range examplePages {
 		blocks := examples(t, file, scriptFence)
 		if len(blocks) == 0 {
 			t.Errorf("%s has no examples", file)
@@ -51,7 +56,7 @@ func TestExamples(t *testing.T) {
 }
 
 // TestEveryReadmeIsTested finds examples in pages that neither TestExamples nor
-// TestActionExamples reads.
+// the tests of workflows read.
 func TestEveryReadmeIsTested(t *testing.T) {
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -64,8 +69,8 @@ func TestEveryReadmeIsTested(t *testing.T) {
 		if !strings.HasSuffix(page, ".md") {
 			return nil
 		}
-		scripts := page != "README.md" && page != "runnerimage/README.md" && len(examples(t, page, scriptFence)) > 0
-		if scripts || page != actionPage && len(examples(t, page, workflowFence)) > 0 {
+		scripts := !slices.Contains(examplePages, page) && len(examples(t, page, scriptFence)) > 0
+		if scripts || page != actionPage && page != ecsPage && len(examples(t, page, workflowFence)) > 0 {
 			t.Errorf("nobody runs the examples of %s", page)
 		}
 		return nil
@@ -201,10 +206,26 @@ func exampleEnv(t *testing.T) []string {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: corporate.Certificate().Raw}), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return append(os.Environ(),
+	return append(append(os.Environ(), exampleAccount(t, token)...),
 		"PATH="+bin+":"+filepath.Join(clone, "dist")+":"+os.Getenv("PATH"), "DOCKER_HOST="+lab.Engine.Host, "CLIPPER_MIRRORS=docker.io="+lab.Registry, "CLONE="+clone,
 		"REGISTRY="+strings.TrimPrefix(private.URL, "http://"), "TOKEN="+token,
 		"CORPORATE="+strings.TrimPrefix(corporate.URL, "https://"), "CA="+ca)
+}
+
+// exampleAccount is an AWS account whose ECS has tasks on the tests' engine. The
+// parameter /registry holds the token of $REGISTRY, and ecsTaskExecutionRole may
+// read it.
+func exampleAccount(t *testing.T, token string) []string {
+	t.Helper()
+	a := newAWSAccount(t, func(c *ecsfake.Config) {
+		c.Environment = map[string]string{"CLIPPER_MIRRORS": "docker.io=" + lab.Registry}
+	})
+	tagPushed(t, lab.PushRunner(t), "latest") // which rendered definitions name
+	a.parameter(t, "/registry", token)
+	a.trusted(t, "ecsTaskExecutionRole", `{"Statement": [
+		{"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "arn:aws:ssm:*:*:parameter/registry"},
+		{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}`)
+	return a.aws
 }
 
 // pushExamples pushes what the examples name, and loads the runner image.
@@ -233,7 +254,13 @@ func pushExamples(t *testing.T) {
 // pushTagged pushes an image with a tag of the reader's world.
 func pushTagged(t *testing.T, repository, tag string, image stack.Image) {
 	t.Helper()
-	ref, err := name.ParseReference(lab.Push(t, repository, image), name.Insecure)
+	tagPushed(t, lab.Push(t, repository, image), tag)
+}
+
+// tagPushed gives an image that was pushed another tag.
+func tagPushed(t *testing.T, pushed, tag string) {
+	t.Helper()
+	ref, err := name.ParseReference(pushed, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}

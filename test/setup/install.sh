@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need beside Go, git, make and node, from
 # the distribution's packages (Debian 12 and 13) and, below .setup, from the Go
-# module proxy and the npm registry. It starts no service, and does nothing when
-# everything is there.
+# module proxy, the npm registry and Debian's unstable. It starts no service, and
+# does nothing when everything is there.
 #
-#   install.sh [packages]
+#   install.sh [packages|root]
 #
-# With "packages" it brings the distribution's alone.
+# With "packages" it brings the distribution's alone, with "root" also what else
+# needs root.
 set -euo pipefail
 setup=$(cd "$(dirname "$0")/../.." && pwd)/.setup
 
@@ -112,40 +113,70 @@ allow_services() {
 	[ ! -e "$policy.before-clipper" ] || mv "$policy.before-clipper" "$policy"
 }
 
+# install_packages installs the packages of missing parts. The tests build
+# trees from packages, so apt's lists are brought in any case.
+install_packages() {
+	local wanted
+	mapfile -t wanted < <(missing)
+	export DEBIAN_FRONTEND=noninteractive
+	echo "set-up: apt-get update"
+	apt-get update -qq
+	[ ${#wanted[@]} != 0 ] || return 0
+	mapfile -t wanted < <(known "${wanted[@]}")
+	echo "set-up: installing ${wanted[*]}"
+	forbid_services
+	apt-get install -qq --no-install-recommends "${wanted[@]}" </dev/null >/dev/null
+
+	mapfile -t wanted < <(missing)
+	if [ ${#wanted[@]} != 0 ]; then
+		echo "set-up: still missing after the installation: ${wanted[*]}; does this machine use Debian's sources?" >&2
+		exit 1
+	fi
+}
+
+# packages_are_there says whether nothing is missing, apt's lists neither.
+packages_are_there() {
+	local lists
+	# shellcheck disable=SC2016 # apt's variable, not the shell's
+	lists=$(apt-get indextargets --format '$(FILENAME)' 'Created-By: Packages' | head -n 1)
+	[ -n "$lists" ] && [ -z "$(missing)" ]
+}
+
+# install_moto unpacks moto, an imitation of AWS that the tests ask beside their
+# own (test/moto), with what it needs: 230 MB that are not set up, only run. Only
+# unstable has a moto that knows parameters by their ARNs, and a mirror's copy of
+# unstable may be older than its signature says it should be.
+install_moto() {
+	local mirror option
+	local options=('Acquire::Check-Valid-Until "false";')
+	# shellcheck disable=SC2016 # apt's variable, not the shell's
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+	while read -r option; do options+=("$option"); done < <(apt-config dump --no-empty Acquire::http Acquire::https)
+	echo "set-up: unpacking moto"
+	mkdir -p "$setup"
+	rm -rf "$setup/moto.new"
+	mmdebstrap --quiet --mode=root --variant=extract --include=base-files,python3-moto,python3-flask-cors "${options[@]/#/--aptopt=}" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' sid "$setup/moto.new" "$mirror"
+	mv "$setup/moto.new" "$setup/moto"
+}
+
 command -v apt-get >/dev/null || {
 	echo "set-up: no apt-get here: the tests and the demo need Debian 12 or 13" >&2
 	exit 1
 }
-# Root may have no Go: it is asked for packages only.
-if [ "${1-}" != packages ]; then
+# Root may have no Go.
+if [ -z "${1-}" ]; then
 	install_programs
 	install_node
 fi
 # Administrators' commands are not on everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
-mapfile -t wanted < <(missing)
-# The tests build trees from packages, so the lists must be there in any case.
-# shellcheck disable=SC2016 # apt's variable, not the shell's
-lists=$(apt-get indextargets --format '$(FILENAME)' 'Created-By: Packages' | head -n 1)
-if [ ${#wanted[@]} = 0 ] && [ -n "$lists" ]; then
+if packages_are_there && { [ "${1-}" = packages ] || [ -d "$setup/moto" ]; }; then
 	exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
-	echo "set-up: root is needed to install ${wanted[*]:-the package lists}; asking sudo"
-	exec sudo -- "$0" packages
+	echo "set-up: root is needed to install packages; asking sudo"
+	exec sudo -- "$0" "${1:-root}"
 fi
-
-export DEBIAN_FRONTEND=noninteractive
-echo "set-up: apt-get update"
-apt-get update -qq
-[ ${#wanted[@]} != 0 ] || exit 0
-mapfile -t wanted < <(known "${wanted[@]}")
-echo "set-up: installing ${wanted[*]}"
-forbid_services
-apt-get install -qq --no-install-recommends "${wanted[@]}" </dev/null >/dev/null
-
-mapfile -t wanted < <(missing)
-if [ ${#wanted[@]} != 0 ]; then
-	echo "set-up: still missing after the installation: ${wanted[*]}; does this machine use Debian's sources?" >&2
-	exit 1
-fi
+packages_are_there || install_packages
+[ "${1-}" = packages ] || [ -d "$setup/moto" ] || install_moto

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the whole test suite on a stack that is there already (with-stack.sh):
-# vet, the rooms under the race detector, then end to end. All three run even
-# if one fails; the last lines say how each went.
+# vet, the rooms under the race detector, then end to end. All of it runs even
+# if a part fails; the last lines say how each went.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -22,6 +22,7 @@ stage() {
 
 mapfile -t rooms < <(go list ./... | grep -vE '/test/(e2e|bench)$')
 stage vet go vet ./...
+stage vet-aws go vet -tags aws ./test/awslive
 stage rooms go test -race -timeout 15m "${rooms[@]}"
 # More tests at once than processors: much of their time is waiting.
 stage end-to-end go test -timeout 60m -parallel 4 ./test/e2e
