@@ -115,7 +115,7 @@ func (c Container) config(in Inputs, log io.Writer, mask func(string)) runnerima
 	cfg := c.Config
 	cfg.Settings, cfg.Log, cfg.Mask = in.Settings, log, mask
 	if cfg.Settings.Store == "" {
-		cfg.Settings.Store = toolStore(c.Job)
+		cfg.Settings.Store = toolStore(c.Job, cfg.Root)
 	}
 	for name, value := range c.Job {
 		cfg.Environ = append(cfg.Environ, name+"="+value)
@@ -123,11 +123,15 @@ func (c Container) config(in Inputs, log io.Writer, mask func(string)) runnerima
 	return cfg
 }
 
-// toolStore is the store where the machine keeps tools between jobs, "" on a
-// hosted machine, which is gone after the job.
-func toolStore(job map[string]string) string {
+// toolStore is the store where the machine keeps tools between jobs; "" on a
+// hosted machine, which is gone after the job, and in a pod of Kubernetes, into
+// which nobody mounts them.
+func toolStore(job map[string]string, root string) string {
 	tools := job["RUNNER_TOOL_CACHE"]
 	if job["RUNNER_ENVIRONMENT"] != "self-hosted" || !path.IsAbs(tools) {
+		return ""
+	}
+	if _, err := os.Stat(path.Join(root, tools)); err != nil {
 		return ""
 	}
 	return path.Join(tools, "clipper-runner/store")
