@@ -52,6 +52,9 @@ type Runner struct {
 	// Env are variables of the machine, which its docker commands and the steps
 	// on it have.
 	Env map[string]string
+	// Kubernetes has the job's container be a pod's, as the container hooks of
+	// actions/runner-container-hooks make it.
+	Kubernetes bool
 	// Wait waits before another attempt. Default: as long as it is told.
 	Wait func(ctx context.Context, d time.Duration) error
 }
@@ -77,8 +80,9 @@ func (r *Runner) Run(ctx context.Context, req Request) (*Result, error) {
 	if err := j.dirs.prepare(); err != nil {
 		return nil, err
 	}
+	steps := j.prepareAll()
 	j.start()
-	j.runAll()
+	j.runAll(steps)
 	j.end()
 	if err := j.setOutputs(); err != nil {
 		return nil, err
