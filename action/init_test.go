@@ -228,21 +228,6 @@ func TestPrefetchWithout(t *testing.T) {
 	}
 }
 
-func TestToolStore(t *testing.T) {
-	root := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(root, "__t"), 0o755))
-	for _, test := range []struct{ environment, tools, want string }{
-		{"self-hosted", "/__t", "/__t/clipper-runner/store"},
-		{"self-hosted", "/not/mounted", ""},
-		{"self-hosted", "", ""},
-		{"github-hosted", "/__t", ""},
-	} {
-		if got := toolStore(map[string]string{"RUNNER_ENVIRONMENT": test.environment, "RUNNER_TOOL_CACHE": test.tools}, root); got != test.want {
-			t.Errorf("%+v: %q", test, got)
-		}
-	}
-}
-
 func TestNodeLack(t *testing.T) {
 	empty := t.TempDir() // no glibc
 	release := func(text string) fstest.MapFS {

@@ -40,7 +40,7 @@ func (j *job) githubContext() map[string]any {
 // runnerContext are the runner's facts.
 func (j *job) runnerContext() map[string]any {
 	environment := "github-hosted"
-	if j.runner.Kubernetes {
+	if j.runner.SelfHosted {
 		environment = "self-hosted"
 	}
 	return texts(map[string]string{

@@ -35,8 +35,10 @@ type Runner struct {
 	DockerHost string
 	// Dir holds _work with everything that jobs make. Its path is absolute.
 	Dir string
-	// ToolCache is kept from job to job and mounted at /__t. Default: _tool in
-	// Dir.
+	// SelfHosted says that the machine is not GitHub's.
+	SelfHosted bool
+	// ToolCache is kept from job to job and mounted at /__t. Default: in Dir, and
+	// there _tool, as on machines that are not GitHub's, or hostedtoolcache.
 	ToolCache string
 	// User owns the runner's files. It is 1001 on GitHub's own machines, and
 	// root, the default, where a runner is root.

@@ -65,7 +65,7 @@ func TestKubernetes(t *testing.T) {
 				req.Workflow = strings.Replace(inPod, "${{ vars.IMAGE }}", "${{ vars.REGISTRY }}/"+image, 1)
 			}
 			r := newRunner(t)
-			r.Kubernetes = true
+			r.Kubernetes, r.SelfHosted = true, true
 			if test.node != "" {
 				req.Workflow = strings.Replace(req.Workflow, "steps:\n", "steps:\n    - uses: acme/setup@v1\n", 1)
 			}
@@ -101,7 +101,7 @@ func TestKubernetesWithoutImage(t *testing.T) {
 	req := newRequest(t, strings.Replace(inPod, "${{ vars.IMAGE }}", "${{ vars.REGISTRY }}/gha/not-there:1", 1), nil)
 	req.Vars["CONTAINER"] = req.Vars["RUNNER"]
 	r := newRunner(t)
-	r.Kubernetes = true
+	r.Kubernetes, r.SelfHosted = true, true
 	result := runJob(t, r, req)
 	if got := result.Step("early").Outcome; got != "success" {
 		t.Errorf("the first step: %s", got)
