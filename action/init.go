@@ -70,7 +70,10 @@ func (c Container) end(ctx context.Context, s layout.Status) error {
 func Init(ctx context.Context, c Container) error {
 	log := NewLog(c.Out)
 	err := c.init(ctx, log)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		log.Error("Interrupted before the image was laid out (" + err.Error() + "). The workspace is as it was; run " + layout.Init + " again to lay it out.")
+	case err != nil:
 		log.Error(err.Error())
 	}
 	return err

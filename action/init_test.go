@@ -2,6 +2,7 @@ package action
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log"
 	"net/http"
@@ -185,6 +186,18 @@ func TestInitFails(t *testing.T) {
 			holds(t, "the log", c.out.String(), test.words)
 		})
 	}
+}
+
+func TestInitInterrupted(t *testing.T) {
+	c := newContainer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := ExitCode(Init(ctx, c.Container)); code != runnerimage.ExitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	holds(t, "the log", c.out.String(), "::error title=Clipper Runner::Interrupted before the image was laid out (")
+	c.out.Reset()
+	must(t, Init(t.Context(), c.Container))
 }
 
 func TestPrefetch(t *testing.T) {
