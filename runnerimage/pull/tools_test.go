@@ -131,7 +131,7 @@ func readOn(entries interface {
 func alone(t *testing.T) {
 	t.Helper()
 	var left []string
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, 256<<10)
 	for range 1000 {
 		left = strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
 		left = slices.DeleteFunc(left, func(stack string) bool {
