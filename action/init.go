@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 
@@ -49,7 +48,7 @@ func Prefetch(ctx context.Context, c Container) error {
 		fmt.Fprintf(c.Out, "clipper-runner: %s: the image is pulled by %s\n", why, layout.Init)
 		return c.end(ctx, layout.Status{Phase: layout.NeedsToken, Message: why})
 	}
-	_, err = runnerimage.Join(ctx, c.config(in, c.Out, nil), nil)
+	_, err = runnerimage.Join(ctx, c.config(in, mountedStore(c.Config.Root), c.Out, nil), nil)
 	return err
 }
 
@@ -71,7 +70,10 @@ func (c Container) end(ctx context.Context, s layout.Status) error {
 func Init(ctx context.Context, c Container) error {
 	log := NewLog(c.Out)
 	err := c.init(ctx, log)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		log.Error("Interrupted before the image was laid out (" + err.Error() + "). The workspace is as it was; run " + layout.Init + " again to lay it out.")
+	case err != nil:
 		log.Error(err.Error())
 	}
 	return err
@@ -99,7 +101,7 @@ func (c Container) init(ctx context.Context, log *Log) error {
 // layOut lays the image out, in a part of the log of its own.
 func (c Container) layOut(ctx context.Context, in Inputs, log *Log) (*runnerimage.Laid, error) {
 	defer log.Group("Lay out " + in.Settings.Image.String())()
-	cfg := c.config(in, log.Text(), log.Mask)
+	cfg := c.config(in, toolStore(c.Job, c.Config.Root), log.Text(), log.Mask)
 	return runnerimage.Join(ctx, cfg, func(s *runnerimage.Settings) error {
 		client, err := runnerimage.CloudClient(cfg)
 		if err != nil {
@@ -111,26 +113,18 @@ func (c Container) layOut(ctx context.Context, in Inputs, log *Log) (*runnerimag
 	})
 }
 
-func (c Container) config(in Inputs, log io.Writer, mask func(string)) runnerimage.Config {
+// config is what a layout needs. store is where content is kept between jobs,
+// unless the settings say so.
+func (c Container) config(in Inputs, store string, log io.Writer, mask func(string)) runnerimage.Config {
 	cfg := c.Config
 	cfg.Settings, cfg.Log, cfg.Mask = in.Settings, log, mask
 	if cfg.Settings.Store == "" {
-		cfg.Settings.Store = toolStore(c.Job)
+		cfg.Settings.Store = store
 	}
 	for name, value := range c.Job {
 		cfg.Environ = append(cfg.Environ, name+"="+value)
 	}
 	return cfg
-}
-
-// toolStore is the store where the machine keeps tools between jobs, "" on a
-// hosted machine, which is gone after the job.
-func toolStore(job map[string]string) string {
-	tools := job["RUNNER_TOOL_CACHE"]
-	if job["RUNNER_ENVIRONMENT"] != "self-hosted" || !path.IsAbs(tools) {
-		return ""
-	}
-	return path.Join(tools, "clipper-runner/store")
 }
 
 // pass writes what later steps get.

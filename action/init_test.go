@@ -2,6 +2,7 @@ package action
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log"
 	"net/http"
@@ -187,6 +188,18 @@ func TestInitFails(t *testing.T) {
 	}
 }
 
+func TestInitInterrupted(t *testing.T) {
+	c := newContainer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := ExitCode(Init(ctx, c.Container)); code != runnerimage.ExitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	holds(t, "the log", c.out.String(), "::error title=Clipper Runner::Interrupted before the image was laid out (")
+	c.out.Reset()
+	must(t, Init(t.Context(), c.Container))
+}
+
 func TestPrefetch(t *testing.T) {
 	c := newContainer(t)
 	must(t, Prefetch(t.Context(), c.Container))
@@ -225,18 +238,6 @@ func TestPrefetchWithout(t *testing.T) {
 			must(t, Init(t.Context(), c.Container))
 			c.phase(layout.Done)
 		})
-	}
-}
-
-func TestToolStore(t *testing.T) {
-	for _, test := range []struct{ environment, tools, want string }{
-		{"self-hosted", "/__t", "/__t/clipper-runner/store"},
-		{"self-hosted", "", ""},
-		{"github-hosted", "/__t", ""},
-	} {
-		if got := toolStore(map[string]string{"RUNNER_ENVIRONMENT": test.environment, "RUNNER_TOOL_CACHE": test.tools}); got != test.want {
-			t.Errorf("%+v: %q", test, got)
-		}
 	}
 }
 

@@ -120,7 +120,23 @@ type commands struct {
 // pullFlags are the flags of all that talks to a registry.
 type pullFlags struct {
 	Platform        string `placeholder:"OS/ARCH" help:"Platform to choose from an index; default: this machine's."`
-	CredentialsFile string `placeholder:"FILE" type:"path" help:"A token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
+	CredentialsFile path   `placeholder:"FILE" help:"A token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
+}
+
+// path is a flag's file or directory, made absolute. An empty one would be the
+// current directory, which nobody means who writes --root "$UNSET".
+type path string
+
+func (p *path) Decode(ctx *kong.DecodeContext) error {
+	var value string
+	if err := ctx.Scan.PopValueInto("path", &value); err != nil {
+		return err
+	}
+	if value == "" {
+		return errors.New("the path is empty: name one (. is this directory), or leave the flag away")
+	}
+	*p = path(kong.ExpandPath(value))
+	return nil
 }
 
 type versionCommand struct{}

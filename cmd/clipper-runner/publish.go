@@ -21,7 +21,7 @@ import (
 
 type publishCommand struct {
 	Platform        string `placeholder:"OS/ARCH" help:"The only platform to publish of an index; default: all."`
-	CredentialsFile string `placeholder:"FILE" type:"path" help:"A token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
+	CredentialsFile path   `placeholder:"FILE" help:"A token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
 	From            string `placeholder:"PREVIOUS" help:"Published version whose unchanged layers to take over; default: what DST is now."`
 	JSON            bool   `help:"Print one JSON object."`
 

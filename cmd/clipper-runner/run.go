@@ -42,7 +42,7 @@ type programFlags struct {
 }
 
 type rootFlag struct {
-	Root string `placeholder:"DIR" type:"path" help:"Where root directories, named volumes and the store are; default: clipper-runner in the user's cache."`
+	Root path `placeholder:"DIR" help:"Where root directories, named volumes and the store are; default: clipper-runner in the user's cache."`
 }
 
 // job is what the process inside the sandbox is told.
@@ -162,7 +162,7 @@ func (f programFlags) environ() []string {
 // dir is where sandboxes and volumes are.
 func (f rootFlag) dir() (string, error) {
 	if f.Root != "" {
-		return f.Root, nil
+		return string(f.Root), nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -35,7 +35,7 @@ func newSettings(environ []string, image string, flags pullFlags) (settings, err
 	s.set("CLIPPER_PLATFORM", flags.Platform)
 	file := s.get("CLIPPER_CREDENTIALS_FILE")
 	if flags.CredentialsFile != "" {
-		file = flags.CredentialsFile
+		file = string(flags.CredentialsFile)
 		s.unset("CLIPPER_CREDENTIALS")
 	}
 	if file != "" && s.get("CLIPPER_CREDENTIALS") == "" {

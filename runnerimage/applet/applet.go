@@ -4,10 +4,10 @@
 //
 // In comes the name that the file was called by with its arguments, out goes
 // an exit code. The names of shells wait for an image that is being laid out
-// and become its own (waiter.go). What the shell has built in, it answers; cp, find, tar and
-// their like come from a library; the rest is written here, with the options
-// that scripts of CI systems and of people in a strange container use. An
-// unknown option is an error, never ignored.
+// and become its own (waiter.go). What the shell has built in, it answers; some come
+// from a library; the rest is written here, with the options that scripts of CI
+// systems, GitHub's hooks for Kubernetes among them, and of people in a strange
+// container use. An unknown option is an error, never ignored.
 //
 // Promised: nothing here reads the network or changes the layout.
 package applet
@@ -27,14 +27,10 @@ import (
 	"github.com/u-root/u-root/pkg/core"
 	"github.com/u-root/u-root/pkg/core/cat"
 	"github.com/u-root/u-root/pkg/core/chmod"
-	"github.com/u-root/u-root/pkg/core/cp"
-	"github.com/u-root/u-root/pkg/core/find"
 	"github.com/u-root/u-root/pkg/core/ls"
-	"github.com/u-root/u-root/pkg/core/mkdir"
 	"github.com/u-root/u-root/pkg/core/mktemp"
 	"github.com/u-root/u-root/pkg/core/mv"
 	"github.com/u-root/u-root/pkg/core/rm"
-	"github.com/u-root/u-root/pkg/core/tar"
 	"github.com/u-root/u-root/pkg/core/touch"
 
 	"github.com/clipperregistry/runner/runnerimage/layout"
@@ -66,11 +62,11 @@ func commands() map[string]command {
 		"sh": shell,
 		"[":  builtin("["), "echo": builtin("echo"), "false": builtin("false"), "printf": builtin("printf"),
 		"pwd": builtin("pwd"), "test": builtin("test"), "true": builtin("true"),
-		"cat": library(cat.New), "chmod": library(chmod.New), "cp": library(cp.New), "find": library(find.New),
-		"ls": library(ls.New), "mkdir": library(mkdir.New), "mktemp": library(mktemp.New), "mv": library(mv.New),
-		"rm": library(rm.New), "tar": library(tar.New), "touch": library(touch.New),
-		"basename": baseName, "dirname": dirName, "env": env, "grep": grep, "head": head, "id": id,
-		"ln": link, "readlink": readLink, "sleep": sleep, "stat": stat, "tail": tail, "uname": uname, "wc": count,
+		"cat": library(cat.New), "chmod": library(chmod.New), "ls": library(ls.New), "mktemp": library(mktemp.New),
+		"mv": library(mv.New), "rm": library(rm.New), "touch": library(touch.New),
+		"basename": baseName, "cp": copyFiles, "dirname": dirName, "env": env, "find": find, "grep": grep, "head": head,
+		"id": id, "ln": link, "mkdir": makeDirs, "readlink": readLink, "sleep": sleep, "stat": stat, "tail": tail,
+		"tar": archiveFiles, "uname": uname, "wc": count,
 	}
 	for _, name := range layout.Interpreters() {
 		all[name] = interpreter(name)

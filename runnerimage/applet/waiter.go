@@ -3,6 +3,7 @@ package applet
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,11 @@ import (
 // shell is sh: the image's after a layout, the built-in one where there was
 // none to wait for, or where the image has none.
 func shell(ctx context.Context, s Streams, args []string) error {
-	status, err := await(ctx, s)
+	told := s
+	if asks(args) {
+		told.Err = io.Discard
+	}
+	status, err := await(ctx, told)
 	if err != nil {
 		return err
 	}
@@ -29,9 +34,25 @@ func shell(ctx context.Context, s Streams, args []string) error {
 		}
 	}
 	if status.Phase == layout.Failed || status.Phase == layout.NeedsToken || status.Phase == layout.Interrupted {
-		fmt.Fprintf(s.Err, "clipper-runner: %s\n", status.Hint())
+		fmt.Fprintf(told.Err, "clipper-runner: %s\n", status.Hint())
 	}
 	return builtInShell(ctx, s, args)
+}
+
+// asks says that a shell has its script from -c. It is not a person who calls
+// it so, whose steps are files, but GitHub's runner with a question and its
+// hooks for Kubernetes with a copy. They take for the answer, or for an error,
+// whatever else is said.
+func asks(args []string) bool {
+	for _, arg := range args {
+		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
+			return false
+		}
+		if strings.Contains(arg, "c") {
+			return true
+		}
+	}
+	return false
 }
 
 // interpreter makes the command of a shell that is not built in.
@@ -59,9 +80,7 @@ func interpreter(name string) command {
 	}
 }
 
-// await waits for a layout that is under way. What it says about that must
-// name no image: GitHub takes what a shell says for the answer to its question
-// for the distribution.
+// await waits for a layout that is under way.
 func await(ctx context.Context, s Streams) (layout.Status, error) {
 	status, err := layout.Look(layout.Path)
 	if err != nil || status.Phase != layout.Running && !layout.Expected(layout.Path) {

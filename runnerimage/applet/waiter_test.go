@@ -112,6 +112,13 @@ func (j *job) runs(code int, want, name string, args ...string) {
 	j.ends(cmd, out, code, want)
 }
 
+// script makes the script of a step.
+func (j *job) script(text string) string {
+	j.t.Helper()
+	j.must(os.WriteFile(j.at("/script"), []byte(text), 0o644))
+	return "/script"
+}
+
 // waits returns once the command has said that it waits.
 func (j *job) waits(out *os.File) {
 	j.t.Helper()
@@ -125,7 +132,7 @@ func (j *job) waits(out *os.File) {
 func TestWaiters(t *testing.T) {
 	p := build(t)
 	for name, test := range map[string]func(*job){
-		"wait": shellsWait, "do not wait": shellsDoNotWait, "name no image": waiterNamesNoImage,
+		"wait": shellsWait, "do not wait": shellsDoNotWait, "only answer": shellsOnlyAnswer,
 	} {
 		t.Run(name, func(t *testing.T) { test(newJob(t, p)) })
 	}
@@ -137,13 +144,13 @@ func shellsWait(j *job) {
 		code        int
 		says        string
 	}{
-		{"sh", "/bin/sh", 3, "image's sh -c\n"},
-		{"bash", "/bin/bash", 3, "image's bash -c\n"},
+		{"sh", "/bin/sh", 2, "image's sh /script\n"},
+		{"bash", "/bin/bash", 2, "image's bash /script\n"},
 		{"sh", "", 4, "built-in\n"},
 		{"python3", "", 127, "python3: not found: the image has no program of this name\n"},
 	} {
 		turn := j.begin("debian:12")
-		cmd, out := j.start(test.name, "-c", "echo built-in; exit 4")
+		cmd, out := j.start(test.name, j.script("echo built-in; exit 4"))
 		j.waits(out)
 		if test.image != "" {
 			j.must(os.Link(j.image, j.at(test.image)))
@@ -163,11 +170,11 @@ func shellsDoNotWait(j *job) {
 
 	j.must(j.turn().End(layout.Status{Phase: layout.NeedsToken, Message: "why"}))
 	const needs = "the image is not laid out, because it needs a token of a step (why): run /.clipper-runner/github-init first\n"
-	j.runs(0, "clipper-runner: "+needs+"x\n", "sh", "-c", "echo x")
+	j.runs(0, "clipper-runner: "+needs+"x\n", "sh", "-e", j.script("echo x"))
 	j.runs(127, "pwsh: not found: "+needs, "pwsh")
 
 	j.must(j.turn().End(layout.Status{Phase: layout.Failed, Message: "why"}))
-	j.runs(0, "clipper-runner: the image could not be laid out (why): run /.clipper-runner/github-init to try again\nx\n", "sh", "-c", "echo x")
+	j.runs(0, "clipper-runner: the image could not be laid out (why): run /.clipper-runner/github-init to try again\nx\n", "sh", "-e", j.script("echo x"))
 
 	j.must(j.begin("debian:12").Release()) // as by its death
 	j.runs(127, "bash: not found: the layout of the image was interrupted: run /.clipper-runner/github-init to lay it out\n", "bash")
@@ -178,13 +185,17 @@ func shellsDoNotWait(j *job) {
 	j.runs(2, "image's sh x\n", "sh", "x")
 }
 
-// waiterNamesNoImage: GitHub asks a shell for the distribution, and takes all
-// that it says for the answer.
-func waiterNamesNoImage(j *job) {
-	turn := j.begin("alpine:3")
-	cmd, out := j.start("sh", "-c", "cat /etc/os-release")
-	j.waits(out)
+// shellsOnlyAnswer: GitHub asks a shell for the distribution and takes all that
+// it says for the answer; the hooks for Kubernetes take it for an error.
+func shellsOnlyAnswer(j *job) {
+	const question = "cat /etc/os-release"
 	j.must(os.WriteFile(j.at("/etc/os-release"), []byte("ID=debian\n"), 0o644))
-	j.must(turn.End(layout.Status{Phase: layout.Done, Message: "alpine:3"}))
-	j.ends(cmd, out, 0, "ID=debian\n")
+	for _, phase := range []layout.Phase{layout.Failed, layout.NeedsToken, layout.Done} {
+		turn := j.begin("alpine:3")
+		cmd, out := j.start("sh", "-c", question)
+		j.must(turn.End(layout.Status{Phase: phase, Message: "alpine:3"}))
+		j.ends(cmd, out, 0, "ID=debian\n")
+	}
+	j.must(j.begin("alpine:3").Release()) // as by its death
+	j.runs(0, "ID=debian\n", "sh", "-e", "-c", question)
 }

@@ -86,7 +86,11 @@ func TestDamage(t *testing.T) {
 		b, pullSecond := update(t, h, f, dir)
 		pullSecond(pull.Options{Tables: true}).check(t, b)
 		for i, d := range damages {
-			for try := range uint64(2) {
+			tries := uint64(2)
+			if strings.HasPrefix(d.name, "no ") { // which leaves nothing to chance
+				tries = 1
+			}
+			for try := range tries {
 				name := fmt.Sprintf("%s, seed %d %d", d.name, i, try)
 				d.damage(t, rand.New(rand.NewPCG(uint64(i), try)), dir)
 				if r := pullSecond(pull.Options{Tables: true}); r.err != nil || !slices.Equal(r.lines, b.lines(t)) {

@@ -2,7 +2,10 @@ package pull_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"io"
+	"maps"
 	"testing"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
@@ -14,8 +17,8 @@ import (
 
 // format is a way to make a blob of an archive.
 type format struct {
-	name  string
-	build func(t *testing.T, archive []byte) blob
+	name string
+	make func(t *testing.T, archive []byte) blob
 }
 
 var (
@@ -26,6 +29,22 @@ var (
 	podman = format{"zstd:chunked", zstdChunked}
 	stargz = format{"eStargz", eStargz}
 )
+
+// built are the blobs that were made so far: compressing the same archives
+// over and over took most of these tests' time under the race detector.
+var built = map[string]blob{}
+
+// build makes the blob of an archive. Nobody writes to its bytes.
+func (f format) build(t *testing.T, archive []byte) blob {
+	t.Helper()
+	key := fmt.Sprintf("%s %x", f.name, sha256.Sum256(archive))
+	if _, ok := built[key]; !ok {
+		built[key] = f.make(t, archive)
+	}
+	b := built[key]
+	b.annotations = maps.Clone(b.annotations)
+	return b
+}
 
 var (
 	ordinary = []format{plain, gzip, zstd}

@@ -77,7 +77,7 @@ type counted struct {
 }
 
 func (c *counted) Write(p []byte) (int, error) {
-	const much = 1800 << 10
+	const much = 1400 << 10
 	if c.stall != nil && c.sent+len(p) > much {
 		c.ResponseWriter.Write(p[:much-c.sent])
 		c.stall()

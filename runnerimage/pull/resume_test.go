@@ -18,12 +18,15 @@ import (
 )
 
 // large is a layer of several checkpoints.
-func large() []Entry {
-	entries := []Entry{Dir("d"), File("first", random(20, 2_500_000)), Whiteout("gone")}
-	for i := range uint64(50) {
-		entries = append(entries, File(fmt.Sprintf("d/%d", i), random(21+i, int(i*1500))))
+func large() []Entry { return larger(2) }
+
+// larger is a layer with this many times two megabytes.
+func larger(times int) []Entry {
+	entries := []Entry{Dir("d"), File("first", random(20, times*700_000)), Whiteout("gone")}
+	for i := range 50 {
+		entries = append(entries, File(fmt.Sprintf("d/%d", i), random(21+uint64(i), times*i*400)))
 	}
-	return append(entries, Symlink("s", "first"), File("last", random(19, 3_000_000)), Dir("end", Mode(0o700)))
+	return append(entries, Symlink("s", "first"), File("last", random(19, times*900_000)), Dir("end", Mode(0o700)))
 }
 
 // TestCut: a pull that ends at any byte is taken up again, by as many runs as
@@ -73,7 +76,7 @@ func (h *host) cutAt(t *testing.T, dir string, b blob, at int64) (again func() r
 func TestResumeSaves(t *testing.T) {
 	each(t, []format{plain, gzip}, func(t *testing.T, f format) {
 		h, dir := newHost(t), t.TempDir()
-		b := f.build(t, Build(large()...))
+		b := f.build(t, Build(larger(4)...))
 		size, cut := int64(len(b.bytes)), int64(len(b.bytes))*9/10
 		r := h.cutAt(t, dir, b, cut)()
 		r.check(t, b)
@@ -166,7 +169,7 @@ func TestResumeOfALiving(t *testing.T) {
 	s, done := open(t, dir, stock.Options{})
 	defer done()
 	puller := pull.New(newClient(t), h.ref(t), pull.Options{Stock: s})
-	puller.SetInterval(1 << 20)
+	puller.SetInterval(interval)
 	first, err := puller.Layer(context.Background(), desc)
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,9 @@ type container struct {
 // other, and then waits for the services' health
 // (ContainerOperationProvider.cs).
 func (j *job) startContainers() error {
+	if j.runner.Kubernetes {
+		return j.startPod()
+	}
 	var all []*container
 	if j.def.Container != nil {
 		all = append(all, &container{job: j, def: *j.def.Container})

@@ -25,7 +25,10 @@ func (r *Runner) layout(socket string) dirs {
 		workspace: filepath.Join(work, name, name), home: filepath.Join(temp, "_github_home"), flow: filepath.Join(temp, "_github_workflow"),
 	}
 	if d.tools == "" {
-		d.tools = filepath.Join(r.Dir, "_tool")
+		d.tools = filepath.Join(r.Dir, "hostedtoolcache")
+		if r.SelfHosted {
+			d.tools = filepath.Join(r.Dir, "_tool")
+		}
 	}
 	return d
 }

@@ -39,8 +39,12 @@ func (j *job) githubContext() map[string]any {
 
 // runnerContext are the runner's facts.
 func (j *job) runnerContext() map[string]any {
+	environment := "github-hosted"
+	if j.runner.SelfHosted {
+		environment = "self-hosted"
+	}
 	return texts(map[string]string{
-		"os": "Linux", "arch": "X64", "name": "replay", "environment": "github-hosted",
+		"os": "Linux", "arch": "X64", "name": "replay", "environment": environment,
 		"temp": j.dirs.temp, "tool_cache": j.dirs.tools, "workspace": j.dirs.work,
 	})
 }

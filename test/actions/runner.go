@@ -35,8 +35,10 @@ type Runner struct {
 	DockerHost string
 	// Dir holds _work with everything that jobs make. Its path is absolute.
 	Dir string
-	// ToolCache is kept from job to job and mounted at /__t. Default: _tool in
-	// Dir.
+	// SelfHosted says that the machine is not GitHub's.
+	SelfHosted bool
+	// ToolCache is kept from job to job and mounted at /__t. Default: in Dir, and
+	// there _tool, as on machines that are not GitHub's, or hostedtoolcache.
 	ToolCache string
 	// User owns the runner's files. It is 1001 on GitHub's own machines, and
 	// root, the default, where a runner is root.
@@ -52,6 +54,9 @@ type Runner struct {
 	// Env are variables of the machine, which its docker commands and the steps
 	// on it have.
 	Env map[string]string
+	// Kubernetes has the job's container be a pod's, as the container hooks of
+	// actions/runner-container-hooks make it.
+	Kubernetes bool
 	// Wait waits before another attempt. Default: as long as it is told.
 	Wait func(ctx context.Context, d time.Duration) error
 }
@@ -77,8 +82,9 @@ func (r *Runner) Run(ctx context.Context, req Request) (*Result, error) {
 	if err := j.dirs.prepare(); err != nil {
 		return nil, err
 	}
+	steps := j.prepareAll()
 	j.start()
-	j.runAll()
+	j.runAll(steps)
 	j.end()
 	if err := j.setOutputs(); err != nil {
 		return nil, err

@@ -44,8 +44,8 @@ type running struct {
 	ended  context.Context // done when the step is to end
 }
 
-// runAll runs pre steps, steps and post steps, in GitHub's order.
-func (j *job) runAll() {
+// prepareAll fetches the actions of all steps.
+func (j *job) prepareAll() []*instance {
 	root := &frame{steps: map[string]any{}, status: &j.status}
 	all := newInstances(root, j.def.Steps)
 	for _, in := range all {
@@ -53,6 +53,11 @@ func (j *job) runAll() {
 			j.fail(err)
 		}
 	}
+	return all
+}
+
+// runAll runs pre steps, steps and post steps, in GitHub's order.
+func (j *job) runAll(all []*instance) {
 	for _, stage := range []string{"pre", "main"} {
 		for _, in := range all {
 			if stage == "main" || j.has(in, "pre") {

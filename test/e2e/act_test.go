@@ -133,3 +133,42 @@ runs:
 	checkLines(t, lines, "a shell before the layout", "alpine: from the image, level job, w",
 		"mine: one", "", "two", "sum 13 of from the image", "served by the image", "handed on 13 of from the image true")
 }
+
+// TestActUses: a repository that uses itself as an action is this one, in a job
+// container of the runner image.
+func TestActUses(t *testing.T) {
+	t.Parallel()
+	runner := pushRunner()(t)
+	job := alpine(t)
+	job.Config.Env = append(job.Config.Env, "OF_IMAGE=from the image")
+	lab.Engine.Docker(t, "pull", "--quiet", runner)
+	files := map[string]string{"ci.yml": strings.NewReplacer("RUNNER", runner, "JOB", lab.Push(t, "gha/act-uses", job)).Replace(`
+on: push
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    container: {image: "RUNNER", options: --network host}
+    steps:
+    - uses: actions/checkout@v4
+    - id: image
+      uses: ./
+      with:
+        image: JOB
+        run: |
+          echo "in $(. /etc/os-release; echo $ID): $OF_IMAGE"
+    - run: echo "then $OF_IMAGE, rootfs ${{ steps.image.outputs.rootfs }}, ${{ steps.image.outputs.bytes-pulled > 1000 }}"
+`)}
+	for _, name := range []string{"action.yml", "action/cache-token/action.yml", "action/cache-token/dist/index.js"} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = string(text)
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := runAct(t, files, "--platform", "ubuntu-latest="+runner, "--local-repository", "clipperregistry/runner@v1="+root)
+	checkLines(t, lines, "in alpine: from the image", "then from the image, rootfs /, true")
+}

@@ -263,6 +263,7 @@ jobs:
 	untouched := keep(t, r)
 	result := runJob(t, r, req)
 	checkJob(t, result, "failure", "##[error]Process completed with exit code 89.", "ID=alpine")
+	checkAnnotation(t, result, "Interrupted before the image was laid out")
 	if got := result.Step("again").Outcome; got != "success" {
 		t.Errorf("the second github-init: %s", got)
 	}

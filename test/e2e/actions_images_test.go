@@ -294,11 +294,11 @@ func forgetVersions(t *testing.T, layer stack.Layer) []byte {
 	return out.Bytes()
 }
 
-// TestToolCache: with the store in the runner's tool cache, the second job of a
-// self-hosted runner pulls nothing but the manifest.
+// TestToolCache: the second job of a self-hosted runner pulls nothing but the
+// manifest, whether its container pulls the image or a step. A hosted machine
+// keeps nothing.
 func TestToolCache(t *testing.T) {
-	t.Parallel()
-	req := newRequest(t, `
+	const fromStart = `
 jobs:
   test:
     container:
@@ -306,24 +306,43 @@ jobs:
       env:
         CLIPPER_MAGIC_IMAGE: ${{ vars.REGISTRY }}/${{ vars.IMAGE }}
         CLIPPER_INSECURE_REGISTRIES: ${{ vars.REGISTRY }}
-        CLIPPER_STORE: /__t/clipper
     outputs:
       pulled: ${{ steps.init.outputs.bytes-pulled }}
       reused: ${{ steps.init.outputs.bytes-reused }}
     steps:
     - {id: init, run: /.clipper-runner/github-init}
     - run: bash -c 'echo "it is $(. /etc/os-release; echo $ID)"'
-`, nil)
-	req.Vars["IMAGE"] = strings.TrimPrefix(lab.Push(t, "gha/cached", debian(t)), lab.Registry+"/")
-	r := newRunner(t)
-	var outputs []map[string]string
-	for range 2 {
-		result := runJob(t, r, req)
-		checkJob(t, result, "success", "it is debian")
-		outputs = append(outputs, result.Outputs)
-	}
-	// Five digits are more than a manifest, and less than any layer here.
-	if len(outputs[0]["pulled"]) < 6 || len(outputs[1]["pulled"]) > 5 || len(outputs[1]["reused"]) < 6 {
-		t.Errorf("first %v, then %v, want no layer pulled again", outputs[0], outputs[1])
+`
+	byStep := strings.NewReplacer(
+		"        CLIPPER_MAGIC_IMAGE: ${{ vars.REGISTRY }}/${{ vars.IMAGE }}\n", "",
+		"{id: init, run", "{id: init, env: {CLIPPER_MAGIC_IMAGE: \"${{ vars.REGISTRY }}/${{ vars.IMAGE }}\"}, run",
+	).Replace(fromStart)
+	for _, test := range []struct {
+		name, workflow string
+		selfHosted     bool
+	}{
+		{"from the start", fromStart, true},
+		{"by a step", byStep, true},
+		{"hosted", fromStart, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			req := newRequest(t, test.workflow, nil)
+			req.Vars["IMAGE"] = strings.TrimPrefix(lab.Push(t, "gha/cached-"+strings.ReplaceAll(test.name, " ", "-"), debian(t)), lab.Registry+"/")
+			r := newRunner(t)
+			r.SelfHosted = test.selfHosted
+			var outputs []map[string]string
+			for range 2 {
+				result := runJob(t, r, req)
+				checkJob(t, result, "success", "it is debian")
+				outputs = append(outputs, result.Outputs)
+			}
+			// Five digits are more than a manifest, and less than any layer here.
+			much := func(bytes string) bool { return len(bytes) > 5 }
+			first, second := outputs[0], outputs[1]
+			if !much(first["pulled"]) || much(second["pulled"]) == test.selfHosted || much(second["reused"]) != test.selfHosted {
+				t.Errorf("first %v, then %v", first, second)
+			}
+		})
 	}
 }

@@ -11,8 +11,9 @@ import (
 )
 
 // TestServices runs a job whose services are the runner image, too: one that is
-// healthy by the test of its image, and a database by that of the workflow. The
-// job's container has the database's client.
+// healthy by the test of its image, the same with another entrypoint and a port
+// of the machine, and a database by the workflow's test. The job's container has
+// the database's client.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	req := newRequest(t, `
@@ -25,6 +26,15 @@ jobs:
       web:
         image: ${{ vars.RUNNER }}
         env: {CLIPPER_MAGIC_IMAGE: "${{ vars.REGISTRY }}/gha/web:e2e", CLIPPER_INSECURE_REGISTRIES: "${{ vars.REGISTRY }}"}
+      other:
+        image: ${{ vars.RUNNER }}
+        env:
+          CLIPPER_MAGIC_IMAGE: ${{ vars.REGISTRY }}/gha/web:e2e
+          CLIPPER_INSECURE_REGISTRIES: ${{ vars.REGISTRY }}
+          CLIPPER_ENTRYPOINT: '["busybox", "httpd"]'
+        options: --health-cmd "test -d /www" --health-interval 300ms --health-retries 50
+        command: -f -p 9090 -h /etc
+        ports: ["${{ vars.PORT }}:9090"]
       db:
         image: ${{ vars.RUNNER }}
         env: {CLIPPER_MAGIC_IMAGE: "${{ vars.REGISTRY }}/gha/postgres:e2e", CLIPPER_INSECURE_REGISTRIES: "${{ vars.REGISTRY }}", PGDATA: /tmp/data}
@@ -33,14 +43,18 @@ jobs:
     steps:
     - run: /.clipper-runner/github-init
     - {shell: bash, run: "exec 3<>/dev/tcp/web/8080; printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3"}
+    - shell: bash
+      env: {REGISTRY: "${{ vars.REGISTRY }}"}
+      run: "exec 3<>/dev/tcp/${REGISTRY%:*}/${{ vars.PORT }}; printf 'GET /os-release HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3"
     - run: psql -h db -U postgres -t -A -c "select 'the answer is ' || 6*7"
 `, nil)
 	database := postgresql(t)
 	database.Config.Env = []string{"PATH=/usr/lib/postgresql/15/bin:/usr/lib/postgresql/17/bin:" + strings.TrimPrefix(debianPath, "PATH=")}
 	lab.Push(t, "gha/postgres", database)
 	lab.Push(t, "gha/web", web(t))
+	req.Vars["PORT"] = freePort(t)
 	checkJob(t, runJob(t, newRunner(t), req), "success",
-		"web service is healthy.", "db service is healthy.", "served by the image", "the answer is 42")
+		"web service is healthy.", "other service is healthy.", "db service is healthy.", "served by the image", "ID=alike", "the answer is 42")
 }
 
 // web is busybox's web server, with a test of its own that holds only after a

@@ -59,6 +59,7 @@ jobs:
       with:
         image: ${{ vars.REGISTRY }}/${{ env.chosen }}
         insecure-registries: ${{ vars.REGISTRY }}
+        cache: true
         run: |
           echo "in $(. /etc/os-release; echo $ID): $OF_IMAGE, level $LEVEL, $(pwd | sed 's/.*\/app/app/')"
           echo "by-the-script=yes" >>"$GITHUB_OUTPUT"
@@ -69,14 +70,15 @@ jobs:
 
 // TestUses runs the action in a job container, where it lays the image out for
 // all later steps, and on a plain machine, where one step is in the image and
-// the others are not.
+// the others are not. Only there does its part in JavaScript run: a container
+// may have nothing to run it with, and has no use for the cache's token.
 func TestUses(t *testing.T) {
 	image := alpine(t)
 	image.Config.Env = append(image.Config.Env, "OF_IMAGE=from the image", "LEVEL=image")
 	lab.Push(t, "gha/uses", image)
-	for name, test := range map[string]struct{ container, rootfs string }{
-		"job container": {"${{ vars.RUNNER }}", "/"},
-		"machine":       {"null", ""},
+	for name, test := range map[string]struct{ container, rootfs, cache string }{
+		"job container": {"${{ vars.RUNNER }}", "/", "The inputs cache mean nothing in a job's container"},
+		"machine":       {"null", "", "The Actions cache is not used: no token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,6 +91,10 @@ func TestUses(t *testing.T) {
 				"later: from the script, made, rootfs "+test.rootfs+", "+digest)
 			if !strings.HasPrefix(digest, "sha256:") {
 				t.Errorf("the digest is %q", digest)
+			}
+			// The replay gives the job no cache.
+			if asked := strings.Contains(result.Log, "This job has no Actions cache"); asked != (test.rootfs == "") || !strings.Contains(result.Log, test.cache) {
+				t.Errorf("the part in JavaScript runs: %v; want %q in the log", asked, test.cache)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func (s *Stack) PushZstdChunked(t testing.TB, repository string, image Image) st
 func (s *Stack) layout(t testing.TB, image Image) string {
 	t.Helper()
 	image.Docker = false
-	img, err := image.With(Plain).assemble(s.Scratch(t))
+	img, err := image.With(Plain).assemble(into(s.Scratch(t)))
 	if err != nil {
 		t.Fatalf("build image: %v", err)
 	}
@@ -66,7 +66,7 @@ func (s *Stack) PushStargz(t testing.TB, repository string, image Image) string 
 	t.Helper()
 	bare := image
 	bare.Layers, bare.Docker = nil, false
-	img, err := bare.assemble(s.Scratch(t))
+	img, err := bare.assemble(into(s.Scratch(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (s *Stack) PushStargz(t testing.TB, repository string, image Image) string 
 
 // stargz writes the layer into dir as nerdctl and stargz-snapshotter do.
 func (l Layer) stargz(dir string) (blob, map[string]string, error) {
-	plain, err := Layer{Open: l.Open, Compression: Plain}.compress(dir, false)
+	plain, err := Layer{Open: l.Open, Compression: Plain}.compress(dir)
 	if err != nil {
 		return blob{}, nil, err
 	}

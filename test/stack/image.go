@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -37,6 +38,8 @@ type Layer struct {
 	// Open returns the layer's uncompressed tar.
 	Open        func() (io.ReadCloser, error)
 	Compression Compression
+
+	file string // that holds the tar, "" if it is not in one
 }
 
 // Tar is a layer of these bytes.
@@ -46,7 +49,7 @@ func Tar(tar []byte) Layer {
 
 // TarFile is a layer of the tar at path.
 func TarFile(path string) Layer {
-	return Layer{Open: func() (io.ReadCloser, error) { return os.Open(path) }}
+	return Layer{Open: func() (io.ReadCloser, error) { return os.Open(path) }, file: path}
 }
 
 // Image is an image to push.
@@ -64,7 +67,8 @@ type Image struct {
 func (i Image) With(c Compression) Image {
 	layers := make([]Layer, len(i.Layers))
 	for n, layer := range i.Layers {
-		layers[n] = Layer{Open: layer.Open, Compression: c}
+		layer.Compression = c
+		layers[n] = layer
 	}
 	i.Layers = layers
 	return i
@@ -74,7 +78,13 @@ func (i Image) With(c Compression) Image {
 // reference with the registry's host.
 func (s *Stack) Push(t testing.TB, repository string, image Image) string {
 	t.Helper()
-	img, err := image.assemble(s.Scratch(t))
+	compress := into(s.Scratch(t))
+	img, err := image.assemble(func(l Layer) (blob, error) {
+		if l.file == "" {
+			return compress(l)
+		}
+		return s.compressed(l)
+	})
 	if err != nil {
 		t.Fatalf("build image %s: %v", repository, err)
 	}
@@ -111,8 +121,31 @@ func (s *Stack) PushImage(t testing.TB, repository string, img v1.Image) string 
 	return ref.String()
 }
 
-// assemble compresses the layers into dir and describes them.
-func (i Image) assemble(dir string) (v1.Image, error) {
+// compressed compresses a layer of a file once: a Debian is in many images.
+func (s *Stack) compressed(l Layer) (blob, error) {
+	key := fmt.Sprintf("%s %d", l.file, l.Compression)
+	s.mu.Lock()
+	compress := s.layers[key]
+	if compress == nil {
+		compress = sync.OnceValues(func() (blob, error) {
+			if err := os.MkdirAll(s.programs(), 0o755); err != nil {
+				return blob{}, err
+			}
+			return l.compress(s.programs())
+		})
+		s.layers[key] = compress
+	}
+	s.mu.Unlock()
+	return compress()
+}
+
+// into has layers compressed into a directory.
+func into(dir string) func(Layer) (blob, error) {
+	return func(l Layer) (blob, error) { return l.compress(dir) }
+}
+
+// assemble has the layers compressed and describes them.
+func (i Image) assemble(compress func(Layer) (blob, error)) (v1.Image, error) {
 	manifest, config := types.OCIManifestSchema1, types.OCIConfigJSON
 	if i.Docker {
 		manifest, config = types.DockerManifestSchema2, types.DockerConfigJSON
@@ -125,10 +158,11 @@ func (i Image) assemble(dir string) (v1.Image, error) {
 	}
 	img = mutate.ConfigMediaType(mutate.MediaType(img, manifest), config)
 	for n, layer := range i.Layers {
-		blob, err := layer.compress(dir, i.Docker)
+		blob, err := compress(layer)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d: %w", n, err)
 		}
+		blob.mediaType = layer.Compression.mediaType(i.Docker)
 		if img, err = mutate.AppendLayers(img, blob); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", n, err)
 		}
@@ -158,7 +192,8 @@ func (b blob) MediaType() (types.MediaType, error)  { return b.mediaType, nil }
 func (b blob) Compressed() (io.ReadCloser, error)   { return os.Open(b.path) }
 func (b blob) Uncompressed() (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
 
-func (l Layer) compress(dir string, docker bool) (blob, error) {
+// compress compresses the layer into a file of a directory.
+func (l Layer) compress(dir string) (blob, error) {
 	in, err := l.Open()
 	if err != nil {
 		return blob{}, err
@@ -183,7 +218,7 @@ func (l Layer) compress(dir string, docker bool) (blob, error) {
 	}
 	size, err := out.Seek(0, io.SeekCurrent)
 	return blob{
-		path: out.Name(), digest: sum(digest), diffID: sum(diffID), size: size, mediaType: l.Compression.mediaType(docker),
+		path: out.Name(), digest: sum(digest), diffID: sum(diffID), size: size, mediaType: l.Compression.mediaType(false),
 	}, err
 }
 

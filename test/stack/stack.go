@@ -50,7 +50,8 @@ type Stack struct {
 	registry *exec.Cmd // nil when it was there already
 
 	mu      sync.Mutex
-	made    map[string]*once // files made once per process, by path
+	made    map[string]*once                // files made once per process, by path
+	layers  map[string]func() (blob, error) // of files, compressed once per process
 	counter int
 }
 
@@ -66,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Stack, error) {
 	if cfg.DockerHost == "" || cfg.Scratch == "" {
 		return nil, errors.New("the end-to-end tests need DOCKER_HOST (a Docker Engine) and CLIPPER_TEST_SCRATCH (a directory on a fast file system): run `make test`, which sets both up")
 	}
-	s := &Stack{Registry: cfg.Registry, scratch: cfg.Scratch, root: cfg.Root, made: map[string]*once{}}
+	s := &Stack{Registry: cfg.Registry, scratch: cfg.Scratch, root: cfg.Root, made: map[string]*once{}, layers: map[string]func() (blob, error){}}
 	s.Engine = &Engine{Host: cfg.DockerHost, image: filepath.Join(cfg.Root, "dist", "runner-image-amd64.tar")}
 	if out, err := s.Engine.command(ctx, "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("no Docker Engine answers at %s (run `make test`, which starts one): %w: %s", cfg.DockerHost, err, out)
@@ -165,7 +166,7 @@ func (s *Stack) Program(t testing.TB, pkg string) string {
 	return s.ProgramFor(t, pkg, "amd64")
 }
 
-// programs is where this process's programs are, which Close removes: the next
+// programs is where this process's programs and layers are, which Close removes: the next
 // process may have other sources.
 func (s *Stack) programs() string {
 	return filepath.Join(s.scratch, fmt.Sprintf("programs-%d", os.Getpid()))
