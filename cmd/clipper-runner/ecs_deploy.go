@@ -18,7 +18,7 @@ type ecsDeploy struct {
 	clusterFlags
 	pollFlag
 	Service          string        `required:"" placeholder:"NAME" help:"Service to update, or to create."`
-	ServiceFile      string        `placeholder:"FILE" type:"path" help:"Settings of the service as create-service takes them, JSON; default: what it has."`
+	ServiceFile      path          `placeholder:"FILE" help:"Settings of the service as create-service takes them, JSON; default: what it has."`
 	DesiredCount     *int32        `placeholder:"N" help:"How many tasks; default: as many as are."`
 	Force            bool          `help:"Deploy a revision that the service has already."`
 	Wait             bool          `negatable:"" default:"true" help:"Wait for the deployment's end; a roll-back is a failure."`
@@ -72,7 +72,7 @@ func (c *ecsDeploy) request() (deploy.Request, error) {
 	if c.ServiceFile == "" {
 		return request, nil
 	}
-	text, err := readDefinition(c.ServiceFile)
+	text, err := readDefinition(string(c.ServiceFile))
 	if err != nil {
 		return request, err
 	}

@@ -23,7 +23,7 @@ type registerFlags struct {
 	Render bool     `negatable:"" default:"true" help:"Render FILE first, unless a container of it is rendered."`
 	Verify bool     `negatable:"" default:"true" help:"Verify first, and register nothing that would not work."`
 	Accept []string `placeholder:"RULE" help:"Rule of verify whose errors are warnings."`
-	Report string   `placeholder:"FILE" type:"path" help:"Where to tell what rendering changed; default: standard error."`
+	Report path     `placeholder:"FILE" help:"Where to tell what rendering changed; default: standard error."`
 }
 
 func (c *ecsRegister) Run(exit *int) error {

@@ -19,7 +19,7 @@ type ecsRender struct {
 	renderFlags
 	Family string `placeholder:"NAME[:REV]" help:"Render a revision that is registered, in place of FILE."`
 	Output string `enum:"json,yaml" default:"json" placeholder:"json|yaml" help:"Form of the rendered definition."`
-	Report string `placeholder:"FILE" type:"path" help:"Where to tell what changed and why: text, .json or .md; default: standard error."`
+	Report path   `placeholder:"FILE" help:"Where to tell what changed and why: text, .json or .md; default: standard error."`
 }
 
 // renderFlags are the flags of all that renders.
@@ -36,8 +36,8 @@ type renderFlags struct {
 
 // askFlags say whether and how registries are asked about images.
 type askFlags struct {
-	Resolve         bool   `negatable:"" default:"true" help:"Ask the images' registries: pin images to their digests, make room and time for their sizes."`
-	CredentialsFile string `placeholder:"FILE" type:"path" help:"What to ask the registries with: a token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
+	Resolve         bool `negatable:"" default:"true" help:"Ask the images' registries: pin images to their digests, make room and time for their sizes."`
+	CredentialsFile path `placeholder:"FILE" help:"What to ask the registries with: a token, user:password or docker config.json; default: CLIPPER_CREDENTIALS, then docker login's."`
 }
 
 func (c *ecsRender) Run(*int) error {
@@ -184,7 +184,8 @@ func (f renderFlags) oneRegistry(ctx context.Context, def *ecs.Definition, optio
 
 // tellReport writes the report to the file, or to standard error. In a job of
 // GitHub it is in the step's summary, too.
-func tellReport(report ecs.Report, file string) error {
+func tellReport(report ecs.Report, to path) error {
+	file := string(to)
 	if summary := os.Getenv("GITHUB_STEP_SUMMARY"); summary != "" {
 		if err := appendFile(summary, report.Markdown()); err != nil {
 			return fmt.Errorf("step summary: %w", err)

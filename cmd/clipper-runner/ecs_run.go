@@ -30,7 +30,7 @@ type ecsRun struct {
 	StartedBy string        `placeholder:"TEXT" help:"What the task is found by; default: clipper-runner."`
 	Timeout   time.Duration `placeholder:"TIME" help:"How long the task may take, as in 2h; then it is stopped."`
 	Wait      bool          `negatable:"" default:"true" help:"Wait for the task's end; its exit code is this command's."`
-	Save      string        `placeholder:"FILE" type:"path" help:"Where to keep the task as ECS describes it, JSON; ECS forgets it soon."`
+	Save      path          `placeholder:"FILE" help:"Where to keep the task as ECS describes it, JSON; ECS forgets it soon."`
 	JSON      bool          `help:"Print one JSON object in the end, and logs on standard error."`
 
 	Family string   `arg:"" help:"Task definition to start from: family, family:revision or ARN."`
@@ -145,7 +145,7 @@ func (c *ecsRun) line(l watch.Line) {
 func (c *ecsRun) tell(result *ecsrun.Result) error {
 	task, err := watch.TaskJSON(result.Task)
 	if err == nil && c.Save != "" {
-		err = os.WriteFile(c.Save, append(task, '\n'), 0o644)
+		err = os.WriteFile(string(c.Save), append(task, '\n'), 0o644)
 	}
 	if err := errors.Join(err, summarize("Task of "+c.Family, []watch.Timing{result.Timing})); err != nil {
 		return err
