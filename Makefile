@@ -3,12 +3,16 @@
 # make action  the action's programs, in dist/action, where releases have them
 # make demo    does all set-up and shows the main job
 # make test    does all set-up and runs the whole suite; make soak: the long form
-# make bench   prints the figures, medians of ROUNDS; make fuzz: every fuzz target for FUZZTIME
+# make bench   prints the figures, medians of ROUNDS, and draws test/bench/speed.svg
+# make fuzz    every fuzz target for FUZZTIME
 # make lint    vet, staticcheck, formatting, shell scripts
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 20s
 ROUNDS ?= 5
+# Which figures, such as Start/large, and flags of test/bench, such as -all.
+BENCH ?= .
+BENCHFLAGS ?=
 # References to push the image to, by commas; none: only build it.
 PUSH ?=
 
@@ -50,7 +54,7 @@ soak: image
 
 bench: image
 	test/setup/install.sh
-	$(WITH_STACK) go test ./test/bench -run '^$$' -bench . -benchtime 1x -timeout 4h -rounds $(ROUNDS)
+	$(WITH_STACK) go test ./test/bench -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h -rounds $(ROUNDS) $(BENCHFLAGS)
 
 fuzz:
 	@set -e; for room in $$(go list ./...); do \

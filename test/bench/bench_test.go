@@ -3,52 +3,64 @@
 // Markdown tables:
 //
 //   - how long an image takes from the command to its program's first output,
-//     by `docker pull` and `docker run` and through the runner, cold both ways;
-//   - how long it takes with a store, beside copying the tree and nothing else;
-//   - how long an update takes over a slow link, by the engine and through the
-//     runner with a store, which both have the version before;
+//     by other engines and tools and through the runner, without a store and
+//     with one, over several networks; and what processor time, memory and
+//     bytes that takes;
+//   - the limits of that, measured beside it: each part of the work alone;
+//   - how long an update takes over a slow network, by the engine and through
+//     the runner with a store, which both have the version before;
 //   - what a restart costs over a restart of a plain container;
 //   - how large the runner image and a store are, and how much memory the
-//     runner takes.
+//     runner takes;
+//   - which goals that reaches.
 //
 // What is compared runs in turns, so that a slow minute of the machine hits
-// both; a figure is the median with the lowest and the highest. Before each
+// all; a figure is the median with the lowest and the highest. Before each
 // turn nothing of the image is on the machine but what the registry keeps, or
 // what the row says, and the disk has nothing left to write; taking the former
-// turn away is not timed. Registry and engine are on one machine: the network
-// is as good as none, the slow link aside.
+// turn away is not timed. Every way's tree is once compared with the one that
+// the engine makes.
 //
-//	go test ./test/bench -run '^$' -bench . -benchtime 1x -timeout 4h [-rounds N]
+// Processor time is that of the whole machine, so that it holds what daemons,
+// their children and the kernel do for a way, and the registry's part, which
+// all have. Memory is that of all processes over what it was before, so what a
+// daemon holds already is not in it. Other work on the machine is in both.
 //
-// Choose with -bench, such as -bench Start/small. The environment is that of
-// package e2e (`make bench` sets it up).
+//	go test ./test/bench -run '^$' -bench . -benchtime 1x -timeout 4h [-rounds N] [-all] [-ways REGEXP] [-chart FILE] [-readme FILE]
+//
+// Choose with -bench, such as -bench Start/small/loopback. -rounds 1 only shows
+// that everything works. The environment is that of package e2e (`make bench`
+// sets it up).
 package bench
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/clipperregistry/runner/test/stack"
-	"github.com/clipperregistry/runner/test/treediff"
 )
 
-var rounds = flag.Int("rounds", 5, "how often everything is measured")
+var (
+	rounds     = flag.Int("rounds", 5, "how often everything is measured")
+	everything = flag.Bool("all", false, "measure every way with every image over every network, and every update: hours")
+	onlyWays   = flag.String("ways", ".*", "the ways to measure, such as docker|runner.*")
+	readme     = flag.String("readme", "", "a file to put the tables into, between the lines that say so")
+	chartFile  = flag.String("chart", "speed.svg", "where the chart goes if all that it shows was measured; empty: nowhere")
+)
 
 // Set by TestMain before the first benchmark. Benchmarks run one by one.
 var (
 	lab     *stack.Stack
-	made    *images
+	made    = images{}
+	wanted  = trees{}
 	results = new(report)
+	began   = time.Now()
 )
 
 const root = "../.."
@@ -65,114 +77,34 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}
-	scratch := os.Getenv("CLIPPER_TEST_SCRATCH")
 	s, err := stack.Open(context.Background(), stack.Config{
-		DockerHost: os.Getenv("DOCKER_HOST"), Registry: os.Getenv("CLIPPER_TEST_REGISTRY"), Scratch: scratch, Root: root,
+		DockerHost: os.Getenv("DOCKER_HOST"), Registry: os.Getenv("CLIPPER_TEST_REGISTRY"), Scratch: os.Getenv("CLIPPER_TEST_SCRATCH"), Root: root,
 	})
 	if err != nil {
 		fail(err)
 		return code
 	}
 	defer func() { fail(s.Close()) }()
-	dir, err := os.MkdirTemp(scratch, "bench-")
-	if err != nil {
-		fail(err)
-		return code
-	}
-	defer func() { fail(os.RemoveAll(dir)) }()
-	lab, made = s, &images{dir: dir, made: map[string]*built{}}
-	code = m.Run()
-	if code == 0 {
-		results.print(os.Stdout)
+	lab = s
+	if code = m.Run(); code == 0 {
+		results.print(os.Stdout, small, typical, large, models)
+		fail(results.draw(*chartFile))
+		if *readme != "" {
+			fail(results.document(*readme))
+		}
 	}
 	return code
 }
 
-// inTurns calls all of them once per round, and each of them first as often
-// as any other.
-func inTurns(b *testing.B, turns ...func()) {
-	b.Helper()
-	for range *rounds {
-		for _, measure := range turns {
-			settle()
-			measure()
-		}
-		turns = append(turns[1:], turns[0])
-	}
+// say tells whoever waits how far it is.
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%7s  %s\n", time.Since(began).Round(time.Second), fmt.Sprintf(format, args...))
 }
 
 // settle waits until the disk has nothing left to write.
 func settle() { unix.Sync() }
 
-// pullAll pulls an image of which the engine has no layer.
-func pullAll(b *testing.B, ref string) {
-	b.Helper()
-	if out := lab.Engine.Docker(b, "pull", ref); strings.Contains(out, "Already exists") || strings.Contains(out, "Image is up to date") {
-		b.Fatalf("the engine has layers of %s already, so this is no cold start: remove the images that share them", ref)
-	}
-}
-
-// firstOutput runs a docker command and returns the time until its first
-// output. It returns when the command has ended.
-func firstOutput(b *testing.B, args ...string) time.Duration {
-	b.Helper()
-	took, _ := output(b, args...)
-	return took
-}
-
-// output is firstOutput that also returns what came on standard error.
-func output(b *testing.B, args ...string) (first time.Duration, log string) {
-	b.Helper()
-	cmd := exec.CommandContext(b.Context(), "docker", args...)
-	cmd.Env = append(os.Environ(), "DOCKER_HOST="+lab.Engine.Host)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	_, readErr := io.ReadFull(stdout, make([]byte, 1))
-	took := time.Since(start)
-	_, _ = io.Copy(io.Discard, stdout) // or the program could not end
-	if err := cmd.Wait(); err != nil || readErr != nil {
-		b.Fatalf("docker %s: %v, first output: %v: %s", strings.Join(args, " "), err, readErr, stderr.String())
-	}
-	return took, stderr.String()
-}
-
-// loadRunner sees that the engine has the runner image that was built last.
-func loadRunner(b *testing.B) {
-	b.Helper()
-	img := made.get(b, small)
-	if out := lab.Run(b, stack.RunSpec{Image: img.ref, Via: stack.Runner}); out.Exit != 0 {
-		b.Fatalf("%s exits %d: %s", img.ref, out.Exit, out.Stderr)
-	}
-}
-
-// sameTree compares an image as the engine runs it with what the runner makes
-// of ref, and returns what both are. The engine makes or touches the paths
-// whose time does not count with every container.
-func sameTree(b *testing.B, img *built, ref string, flags ...string) []treediff.Node {
-	b.Helper()
-	lab.Engine.Pull(b, img.ref)
-	snapshot := func(spec stack.RunSpec) []treediff.Node {
-		nodes := lab.Snapshot(b, spec)
-		for i := range nodes {
-			switch nodes[i].Path {
-			case ".", ".dockerenv", "etc", "etc/mtab":
-				nodes[i].MTime = 0
-			}
-		}
-		return nodes
-	}
-	want := snapshot(stack.RunSpec{Image: img.ref, Via: stack.Direct})
-	got := snapshot(stack.RunSpec{Image: ref, Via: stack.Runner, Flags: flags})
-	if differences := treediff.Diff(want, got); len(differences) > 0 {
-		b.Fatalf("what is measured is not the image: %d differences, the first is %s", len(differences), differences[0])
-	}
-	return want
+// unique is a container's name that nobody else has.
+func unique(what string) string {
+	return fmt.Sprintf("clipper-bench-%s-%d", what, time.Now().UnixNano())
 }

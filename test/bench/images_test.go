@@ -1,26 +1,21 @@
 package bench
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/clipperregistry/runner/test/stack"
 )
 
 // image is an image to measure with.
 type image struct {
+	// name is what tables call it, title what it is.
 	name, title string
 	layers      func(b *testing.B) []stack.Layer
 	// command prints something as soon as the image's program is of use.
@@ -31,29 +26,37 @@ const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 var (
 	small = image{
-		name: "small", title: "small: musl and busybox", command: []string{"busybox", "echo", "ready"},
-		layers: func(b *testing.B) []stack.Layer { return lab.Packages(b, "musl", "busybox-static") },
+		name: "small", title: "musl and busybox", command: []string{"busybox", "echo", "ready"},
+		layers: busybox,
 	}
 	typical = image{
-		name: "typical", title: "typical: Debian with nginx", command: []string{"sh", "-c", "nginx -t 2>&1"},
+		name: "typical", title: "Debian with nginx", command: []string{"sh", "-c", "nginx -t 2>&1"},
 		layers: debian("nginx-light"),
 	}
 	large = image{
-		name: "large", title: "large: Python for data, one layer",
+		name: "large", title: "Python for data, one layer",
 		command: []string{"python3", "-c", "import numpy, pandas; print(pandas.__version__)"},
 		layers:  debian(dataPackages...),
 	}
-	many = image{
-		name: "many", title: "many: 500,000 small files and directories", command: []string{"/none"},
-		layers: func(*testing.B) []stack.Layer { return []stack.Layer{{Open: manyFiles}} },
+	models = image{
+		name: "models", title: "few big files of random bytes, in four layers", command: []string{"busybox", "echo", "ready"},
+		layers: func(b *testing.B) []stack.Layer { return append(busybox(b), weights()...) },
 	}
+	many = image{
+		name: "many", title: "500,000 small files and directories", command: []string{"/none"},
+		layers: func(*testing.B) []stack.Layer { return []stack.Layer{manyFiles()} },
+	}
+	// bare has coreutils, and no layer of another image.
+	bare = image{name: "bare", title: "Debian", command: []string{"sh"}, layers: debian()}
 )
 
 // dataPackages are what a data team's image weighs.
 var dataPackages = []string{
 	"python3", "python3-numpy", "python3-scipy", "python3-pandas", "python3-sklearn", "python3-matplotlib",
-	"python3-nltk", "python3-django", "libboost-dev",
+	"python3-nltk", "python3-django", "libboost-dev", "python3-botocore", "python3-sympy", "python3-plotly", "python3-statsmodels",
 }
+
+func busybox(b *testing.B) []stack.Layer { return lab.Packages(b, "musl", "busybox-static") }
 
 func debian(packages ...string) func(*testing.B) []stack.Layer {
 	return func(b *testing.B) []stack.Layer {
@@ -61,40 +64,21 @@ func debian(packages ...string) func(*testing.B) []stack.Layer {
 	}
 }
 
-// manyFiles is a tar of 500,000 entries.
-func manyFiles() (io.ReadCloser, error) {
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(writeManyFiles(w)) }()
-	return r, nil
-}
+// form is how an image's layers travel.
+type form string
 
-func writeManyFiles(w io.Writer) error {
-	const dirs, files = 5000, 99
-	out := tar.NewWriter(w)
-	for d := range dirs {
-		dir := fmt.Sprintf("srv/%02d/%02d", d/100, d%100)
-		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: 0o755}); err != nil {
-			return err
-		}
-		for f := range files {
-			content := fmt.Appendf(nil, "file %d of directory %d\n", f, d)
-			if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("%s/%02d", dir, f), Mode: 0o644, Size: int64(len(content))}); err != nil {
-				return err
-			}
-			if _, err := out.Write(content); err != nil {
-				return err
-			}
-		}
-	}
-	return out.Close()
-}
+const (
+	gzipped form = "gzip"
+	zstdded form = "zstd"
+	// published is what `clipper-runner publish` makes of the one of gzip.
+	published form = "published"
+)
 
 // built is an image in the registry.
 type built struct {
 	ref     string
 	command []string
-	// blobs are its layers in files, size is that of all that is pulled.
-	blobs  []string
+	// size is that of all that is pulled, the manifest itself aside.
 	size   int64
 	layers []v1.Descriptor
 }
@@ -111,83 +95,60 @@ func (i *built) since(other *built) (size int64) {
 	return size
 }
 
-// images builds every image once.
-type images struct {
-	dir  string
-	made map[string]*built
-}
+// images builds every image once in every form that is asked for. The registry
+// keeps them.
+type images map[string]*built
 
-func (i *images) get(b *testing.B, img image) *built {
+func (i images) get(b *testing.B, img image, as form) *built {
 	b.Helper()
-	if i.made[img.name] == nil {
-		built, err := i.build(b, img)
-		if err != nil {
-			b.Fatalf("build image %s: %v", img.name, err)
+	key := img.name + "-" + string(as)
+	if i[key] == nil {
+		say("building image %s as %s", img.name, as)
+		var ref string
+		if as == published {
+			ref = publish(b, i.get(b, img, gzipped))
+		} else {
+			ref = push(b, img, as)
 		}
-		i.made[img.name] = built
+		i[key] = described(b, ref, img.command)
 	}
-	return i.made[img.name]
+	return i[key]
 }
 
-func (i *images) build(b *testing.B, img image) (*built, error) {
-	result := &built{command: img.command}
-	out, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
-		OS: "linux", Architecture: "amd64", RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{Env: []string{searchPath}, Cmd: img.command},
-	})
-	if err != nil {
-		return nil, err
-	}
-	for n, layer := range img.layers(b) {
-		blob := filepath.Join(i.dir, fmt.Sprintf("%s-%d.tar.gz", img.name, n))
-		if err := compress(layer, blob); err != nil {
-			return nil, err
-		}
-		layer, err := tarball.LayerFromFile(blob)
-		if err != nil {
-			return nil, err
-		}
-		if out, err = mutate.AppendLayers(out, layer); err != nil {
-			return nil, err
-		}
-		result.blobs = append(result.blobs, blob)
-	}
-	ref, err := name.ParseReference(lab.Registry+"/bench/"+img.name+":latest", name.Insecure)
-	if err != nil {
-		return nil, err
-	}
-	if err := remote.Write(ref, out, remote.WithContext(b.Context())); err != nil {
-		return nil, err
-	}
-	manifest, err := out.Manifest()
-	if err != nil {
-		return nil, err
-	}
-	result.ref, result.size, result.layers = ref.String(), compressed(manifest), manifest.Layers
-	return result, nil
+// push pushes the image compressed as `docker push` would, or by the usual
+// level of zstd.
+func push(b *testing.B, img image, as form) (ref string) {
+	b.Helper()
+	config := v1.Config{Env: []string{searchPath}, Cmd: img.command}
+	pushed := stack.Image{Layers: img.layers(b), Config: config, Docker: as == gzipped}
+	compression := map[form]stack.Compression{gzipped: stack.PushedGzip, zstdded: stack.PushedZstd}[as]
+	return lab.Push(b, "bench/"+img.name+"-"+string(as), pushed.With(compression))
 }
 
-// compress writes a layer's tar to a file as `docker push` would: Go's own
-// gzip at its usual level.
-func compress(layer stack.Layer, file string) error {
-	in, err := layer.Open()
+// publish publishes an image of the registry under another name.
+func publish(b *testing.B, img *built) (ref string) {
+	b.Helper()
+	ref = strings.Replace(img.ref, "/bench/", "/bench/published-", 1)
+	stack.Output(b, exec.CommandContext(b.Context(), lab.Program(b, "cmd/clipper-runner"), "publish", img.ref, ref))
+	return ref
+}
+
+// described asks the registry what it has.
+func described(b *testing.B, ref string, command []string) *built {
+	b.Helper()
+	parsed, err := name.ParseReference(ref, name.Insecure)
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	defer in.Close()
-	out, err := os.Create(file)
+	img, err := remote.Image(parsed, remote.WithContext(b.Context()))
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	defer out.Close()
-	w := gzip.NewWriter(out)
-	if _, err := io.Copy(w, in); err != nil {
-		return err
+	manifest, err := img.Manifest()
+	if err != nil {
+		b.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return out.Close()
+	return &built{ref: ref, command: command, size: compressed(manifest), layers: manifest.Layers}
 }
 
 // compressed is the size of what is pulled, the manifest itself aside.
@@ -197,4 +158,17 @@ func compressed(manifest *v1.Manifest) int64 {
 		size += layer.Size
 	}
 	return size
+}
+
+// blobs are the addresses of the image's layers where it is reached at address.
+func (i *built) blobs(b *testing.B, address string) (urls []string) {
+	b.Helper()
+	parsed, err := name.ParseReference(i.ref, name.Insecure)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, layer := range i.layers {
+		urls = append(urls, fmt.Sprintf("http://%s/v2/%s/blobs/%s", address, parsed.Context().RepositoryStr(), layer.Digest))
+	}
+	return urls
 }

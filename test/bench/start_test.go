@@ -1,151 +1,160 @@
 package bench
 
 import (
-	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"strconv"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/clipperregistry/runner/runnerimage/inflate"
-	"github.com/clipperregistry/runner/test/stack"
+	"github.com/clipperregistry/runner/test/bench/link"
 )
 
-// BenchmarkStart: an image that the machine does not have, both ways.
-func BenchmarkStart(b *testing.B) {
-	for _, img := range []image{small, typical, large} {
-		b.Run(img.name, func(b *testing.B) {
-			built := made.get(b, img)
-			loadRunner(b)
-			var docker, runner sample
-			inTurns(b, func() { docker.add(coldDocker(b, built)) }, func() { runner.add(coldRunner(b, built)) })
-			results.start(img, built, docker, runner, sameTree(b, built, built.ref))
-
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(docker.median().Seconds(), "docker-s")
-			b.ReportMetric(runner.median().Seconds(), "runner-s")
-		})
-	}
+// network is where the registry is.
+type network struct {
+	name, title string
+	link.Network
 }
 
-// coldDocker pulls and runs an image and takes it away again.
-func coldDocker(b *testing.B, img *built) time.Duration {
+var (
+	loopback = network{"loopback", "loopback", link.Network{}}
+	gigabit  = network{"1gbit", "1 Gbit/s", link.Network{Rate: "1gbit", Burst: "256kb"}}
+	// office is an office's line, or a small cloud machine's far from the
+	// registry.
+	office = network{"100mbit", "100 Mbit/s, 30 ms there and back", link.Network{Rate: "100mbit", Burst: "64kb", Delay: 15 * time.Millisecond}}
+)
+
+// start is a comparison of ways to start one image over one network.
+type start struct {
+	image   image
+	network network
+	ways    []way
+	// limits says that the parts of the work are measured beside it.
+	limits bool
+}
+
+func (s start) name() string { return s.image.name + "/" + s.network.name }
+
+var ours = []way{runner, runnerZstd, runnerPublished}
+
+// starts are what `make bench` measures. With -all every way starts every image
+// over every network.
+var starts = []start{
+	{small, loopback, slices.Concat(peers, ours, []way{fromStore}), false},
+	{typical, loopback, slices.Concat(peers, ours, []way{intoStore, fromStore, copied}), true},
+	{large, loopback, slices.Concat(peers, ours, []way{intoStore, fromStore, copied}), true},
+	{small, office, []way{peers[0], runner, runnerPublished}, false},
+	{typical, office, []way{peers[0], runner, runnerPublished}, false},
+	{large, gigabit, []way{peers[0], runner, runnerPublished}, false},
+	{models, gigabit, []way{peers[0], runner}, true},
+	{models, loopback, nil, false},
+	{large, office, nil, false},
+	{models, office, nil, false},
+	{small, gigabit, nil, false},
+	{typical, gigabit, nil, false},
+}
+
+// chosen are the start's ways, as the flags want them.
+func (s start) chosen(b *testing.B) (chosen []way) {
 	b.Helper()
-	start := time.Now()
-	pullAll(b, img.ref)
-	took := time.Since(start) + firstOutput(b, append([]string{"run", "--rm", "--network", "host", img.ref}, img.command...)...)
-	lab.Engine.Docker(b, "rmi", "--force", img.ref)
-	return took
-}
-
-// coldRunner runs an image through the runner. The tree goes with the
-// container.
-func coldRunner(b *testing.B, img *built) time.Duration {
-	b.Helper()
-	return firstOutput(b, append(append([]string{"run", "--rm", "--network", "host"}, viaRunner(img.ref)...), img.command...)...)
-}
-
-func viaRunner(ref string) []string {
-	return []string{"--env", "CLIPPER_MAGIC_IMAGE=" + ref, stack.RunnerImage}
-}
-
-// BenchmarkLimit: what no runner can beat while it inflates with this library
-// and writes to this disk, and does both.
-func BenchmarkLimit(b *testing.B) {
-	built := made.get(b, large)
-	lab.Engine.Pull(b, built.ref)
-	var inflated, copied sample
-	for range *rounds {
-		inflated.add(inflateAlone(b, built))
-		copied.add(copyTree(b, built))
-	}
-	results.limits(large, inflated, copied)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(inflated.median().Seconds(), "inflate-s")
-	b.ReportMetric(copied.median().Seconds(), "copy-s")
-}
-
-// inflateAlone only inflates the image's layers.
-func inflateAlone(b *testing.B, img *built) time.Duration {
-	b.Helper()
-	start := time.Now()
-	for _, path := range img.blobs {
-		f, err := os.Open(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer f.Close()
-		r, err := inflate.NewReader(f)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, r); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return time.Since(start)
-}
-
-// copyTree only copies the image's tree, from the layers beneath a container
-// to its own.
-func copyTree(b *testing.B, img *built) time.Duration {
-	b.Helper()
-	settle()
-	out := lab.Run(b, stack.RunSpec{Image: img.ref, Via: stack.Direct, User: "0", Entrypoint: []string{"/bin/sh", "-ec",
-		"start=$(date +%s%N); " + copyRoot + "echo $(($(date +%s%N) - start))"}})
-	ns, err := strconv.ParseInt(strings.TrimSpace(out.Stdout), 10, 64)
+	only, err := regexp.Compile("^(" + *onlyWays + ")$")
 	if err != nil {
-		b.Fatalf("exit %d: %v: %s", out.Exit, err, out.Stderr)
+		b.Fatalf("-ways: %v", err)
 	}
-	return time.Duration(ns)
-}
-
-// copyRoot is a part of a shell script.
-const copyRoot = `
-	mkdir /copy
-	for name in /*; do
-		case $name in /copy | /dev | /proc | /sys) ;; *) cp -a "$name" /copy/ ;; esac
-	done
-	`
-
-// BenchmarkRestart: `docker start` of a container that has run before.
-func BenchmarkRestart(b *testing.B) {
-	built := made.get(b, small)
-	loadRunner(b)
-	lab.Engine.Pull(b, built.ref)
-	plainName, runnerName := unique("plain"), unique("runner")
-	for name, args := range map[string][]string{
-		plainName:  append([]string{built.ref}, built.command...),
-		runnerName: append(viaRunner(built.ref), built.command...),
-	} {
-		removeAtEnd(b, name)
-		firstOutput(b, append([]string{"run", "--network", "host", "--name", name}, args...)...)
+	all := s.ways
+	if *everything {
+		all = slices.Concat(peers, peersOfZstd, ours, []way{intoStore, fromStore, copied})
 	}
-	const times = 4 // it is short
-	var plain, runner sample
-	for range times {
-		inTurns(b,
-			func() { plain.add(firstOutput(b, "start", "--attach", plainName)) },
-			func() { runner.add(firstOutput(b, "start", "--attach", runnerName)) })
-	}
-	results.restart(plain, runner)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64((runner.median() - plain.median()).Milliseconds()), "more-ms")
-}
-
-// unique is a container's name that nobody else has.
-func unique(what string) string { return fmt.Sprintf("clipper-bench-%d-%s", os.Getpid(), what) }
-
-// removeAtEnd removes a container, if it was made, when the benchmark ends.
-func removeAtEnd(b *testing.B, container string) {
-	b.Cleanup(func() {
-		cmd := exec.Command("docker", "rm", "--force", container)
-		cmd.Env = append(os.Environ(), "DOCKER_HOST="+lab.Engine.Host)
-		if out, err := cmd.CombinedOutput(); err != nil && !strings.Contains(string(out), "No such container") {
-			b.Errorf("remove %s: %v: %s", container, err, out)
+	for _, w := range all {
+		if only.MatchString(w.name) {
+			chosen = append(chosen, w)
 		}
-	})
+	}
+	return chosen
+}
+
+// BenchmarkStart: an image that the machine does not have, in every way.
+func BenchmarkStart(b *testing.B) {
+	for _, s := range starts {
+		if ways := s.chosen(b); len(ways) > 0 {
+			b.Run(s.name(), func(b *testing.B) { measureStart(b, s, ways) })
+		}
+	}
+}
+
+func measureStart(b *testing.B, s start, ways []way) {
+	loadRunner(b)
+	want := wanted.get(b, s.image)
+	over := connect(b, s.network)
+	original := made.get(b, s.image, gzipped)
+	row := &startRow{start: s, size: original.size, tree: want, ways: ways, samples: map[string]samples{}}
+	var turns []turn
+	for _, w := range ways {
+		img := *made.get(b, s.image, w.form)
+		img.ref = over.behind(img.ref)
+		begin, checked := w.prepare(b, &img), false
+		turns = append(turns, turn{w.name, func() measurement {
+			a := begin()
+			m := untilOutput(b, over, a.commands...)
+			if !checked {
+				a.check(b, w.name, want)
+				checked = true
+			}
+			a.clean()
+			return m
+		}})
+	}
+	if s.limits {
+		turns = append(turns, parts(b, original, over)...)
+	}
+	inTurns(b, s.name(), row.samples, turns...)
+	results.starts = append(results.starts, row)
+	for _, w := range ways {
+		b.ReportMetric(row.samples[w.name].took().seconds(), w.name+"-s")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// turn is one of the things that are compared.
+type turn struct {
+	name    string
+	measure func() measurement
+}
+
+// inTurns measures all of them once per round, each of them first as often as
+// any other.
+func inTurns(b *testing.B, what string, into map[string]samples, turns ...turn) {
+	b.Helper()
+	for round := range *rounds {
+		for _, t := range turns {
+			settle()
+			m := t.measure()
+			into[t.name] = append(into[t.name], m)
+			say("%s, round %d of %d: %s %.2f s", what, round+1, *rounds, t.name, m.took.Seconds())
+		}
+		turns = append(turns[1:], turns[0])
+	}
+}
+
+// connection is a network that is there.
+type connection struct {
+	*link.Link
+}
+
+func connect(b *testing.B, n network) connection {
+	b.Helper()
+	return connection{link.Connect(b, n.Network, lab.Registry)}
+}
+
+// behind is the reference of the same image there.
+func (c connection) behind(ref string) string { return c.Addr + strings.TrimPrefix(ref, lab.Registry) }
+
+// carried counts the bytes so far.
+func (c connection) carried(b *testing.B) int64 {
+	b.Helper()
+	bytes, err := c.Carried()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bytes
 }

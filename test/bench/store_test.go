@@ -3,13 +3,12 @@ package bench
 import (
 	"encoding/json"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/clipperregistry/runner/test/stack"
 )
@@ -31,29 +30,28 @@ func filledStore(b *testing.B, ref string) store {
 
 func (s store) flags() []string { return []string{"--volume", string(s) + ":/.clipper-runner/store"} }
 
-// run runs an image through the runner with the store.
-func (s store) run(b *testing.B, ref string, command []string) (time.Duration, summary) {
+// run runs an image through the runner with the store, and returns what the
+// runner says of it.
+func (s store) run(b *testing.B, over connection, ref string, command []string) (measurement, summary) {
 	b.Helper()
-	args := append([]string{"run", "--rm", "--network", "host", "--env", "CLIPPER_LOG=json"}, s.flags()...)
-	took, log := output(b, append(append(args, viaRunner(ref)...), command...)...)
-	return took, readSummary(b, log)
+	args := slices.Concat([]string{"run", "--rm", "--network", "host", "--env", "CLIPPER_LOG=json"}, s.flags(), viaRunner(ref), command)
+	cmd := lab.Engine.Command(b.Context(), args...)
+	log := new(strings.Builder)
+	cmd.Stderr = log
+	return untilOutput(b, over, cmd), readSummary(b, log.String())
 }
 
 // copy copies the store.
 func (s store) copy(b *testing.B) store {
 	b.Helper()
 	to := newStore(b)
-	if out, err := exec.CommandContext(b.Context(), "cp", "-a", string(s), string(to)).CombinedOutput(); err != nil {
-		b.Fatalf("copy the store: %v: %s", err, out)
-	}
+	stack.Output(b, exec.CommandContext(b.Context(), "cp", "-a", string(s), string(to)))
 	return to
 }
 
 func (s store) remove(b *testing.B) {
 	b.Helper()
-	if err := os.RemoveAll(string(s)); err != nil {
-		b.Fatal(err)
-	}
+	removeAll(b, string(s))
 }
 
 // size is what the store takes on the disk.
@@ -94,54 +92,11 @@ func readSummary(b *testing.B, log string) summary {
 	return summary{}
 }
 
-// BenchmarkWarm: an image that the store has, beside one that it has not, no
-// store at all, and a copy of the tree, which is as much to write.
-func BenchmarkWarm(b *testing.B) {
-	for _, img := range []image{typical, large} {
-		b.Run(img.name, func(b *testing.B) {
-			built := made.get(b, img)
-			loadRunner(b)
-			lab.Engine.Pull(b, built.ref)
-			filled := filledStore(b, built.ref)
-			var none, empty, warm, copied sample
-			inTurns(b,
-				func() { none.add(coldRunner(b, built)) },
-				func() {
-					s := newStore(b)
-					took, _ := s.run(b, built.ref, built.command)
-					empty.add(took)
-					s.remove(b)
-				},
-				func() {
-					took, s := filled.run(b, built.ref, built.command)
-					if s.Pulled > built.size/100 {
-						b.Fatalf("a start from a store pulled %d bytes", s.Pulled)
-					}
-					warm.add(took)
-				},
-				func() { copied.add(copyAndRun(b, built)) })
-			sameTree(b, built, built.ref, filled.flags()...)
-			results.warm(img, none, empty, warm, copied)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(warm.median().Seconds(), "warm-s")
-			b.ReportMetric(copied.median().Seconds(), "copy-s")
-		})
-	}
-}
-
-// copyAndRun copies the image's tree within a container, as copyTree does, and
-// runs the image's command in the copy.
-func copyAndRun(b *testing.B, img *built) time.Duration {
-	b.Helper()
-	return firstOutput(b, append([]string{"run", "--rm", "--network", "host", "--entrypoint", "/bin/sh", img.ref, "-ec",
-		copyRoot + `exec chroot /copy "$@"`, "sh"}, img.command...)...)
-}
-
 // BenchmarkStoreSize: what a store takes that has one image.
 func BenchmarkStoreSize(b *testing.B) {
 	for _, img := range []image{typical, large} {
 		b.Run(img.name, func(b *testing.B) {
-			built := made.get(b, img)
+			built := made.get(b, img, gzipped)
 			loadRunner(b)
 			taken := filledStore(b, built.ref).size(b)
 			results.storeSize(img, built, taken)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path"
@@ -24,6 +23,8 @@ type update struct {
 	name, title string
 	layers      func(b *testing.B, version int) []stack.Layer
 	command     []string
+	// long are measured with -all only.
+	long bool
 }
 
 var updates = []update{
@@ -33,17 +34,17 @@ var updates = []update{
 	},
 	{
 		name: "package-ci", title: "a Debian package upgraded beside compilers, Git and Node.js", command: []string{"node", "--version"},
-		layers: upgraded("build-essential", "cmake", "git", "nodejs", "python3-dev"),
+		layers: upgraded("build-essential", "cmake", "git", "nodejs", "python3-dev"), long: true,
 	},
 	{
 		name: "package-data", title: "a Debian package upgraded beside Python for data", command: large.command,
-		layers: upgraded(dataPackages...),
+		layers: upgraded(dataPackages...), long: true,
 	},
 	{
 		name: "file", title: "a file of 1 MB changed in a layer of 1 GB", command: []string{"busybox", "echo", "ready"},
 		layers: func(b *testing.B, version int) []stack.Layer {
 			changed := [2]int{-1, 500}
-			return append(lab.Packages(b, "musl", "busybox-static"), files(changed[version]), application())
+			return append(busybox(b), halves(changed[version]), application())
 		},
 	},
 }
@@ -173,42 +174,4 @@ func eachEntry(file string, do func(*tar.Header, io.Reader) error) error {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-}
-
-// files is a layer of 1000 files of 1 MB, which gzip makes about half as
-// large. The one of the number changed is another one.
-func files(changed int) stack.Layer {
-	return stack.Layer{Open: func() (io.ReadCloser, error) {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(writeFiles(w, changed)) }()
-		return r, nil
-	}}
-}
-
-func writeFiles(w io.Writer, changed int) error {
-	const files = 1000
-	out := tar.NewWriter(w)
-	for _, dir := range []string{"srv/", "srv/data/"} {
-		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
-			return err
-		}
-	}
-	content := make([]byte, 1_000_000)
-	for n := range files {
-		seed := [32]byte{byte(n), byte(n >> 8)}
-		if n == changed {
-			seed[2] = 1
-		}
-		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("srv/data/%03d", n), Mode: 0o644, Size: int64(len(content))}); err != nil {
-			return err
-		}
-		_, _ = rand.NewChaCha8(seed).Read(content) // never fails
-		for i := range content {
-			content[i] &= 0x0f
-		}
-		if _, err := out.Write(content); err != nil {
-			return err
-		}
-	}
-	return out.Close()
 }

@@ -3,14 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -141,84 +139,25 @@ func runnerArchive(t *testing.T) string {
 // output runs a command that must succeed and returns its standard output.
 func output(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	var stderr strings.Builder
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s (run `make test`, which installs it): %v: %s", cmd, err, stderr.String())
-	}
-	return out
-}
-
-// Podman's own limits are above what a machine may allow.
-const podmanFiles, podmanProcesses = "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"
-
-// newPodman returns the command line of a Podman with a storage of its own.
-func newPodman(t *testing.T) func(args ...string) []byte {
-	dir := lab.Scratch(t)
-	storage := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--cgroup-manager", "cgroupfs"}
-	t.Cleanup(func() {
-		if out, err := exec.Command("podman", append(storage, "system", "reset", "--force")...).CombinedOutput(); err != nil {
-			t.Errorf("clean up podman: %v: %s", err, out)
-		}
-	})
-	return func(args ...string) []byte {
-		t.Helper()
-		return output(t, "podman", slices.Concat(storage, args)...)
-	}
+	return stack.Output(t, exec.CommandContext(t.Context(), name, args...))
 }
 
 func startPodman(t *testing.T) func(*testing.T, []string, ...string) []byte {
-	podman := newPodman(t)
+	podman := lab.NewPodman(t)
 	// It says which of its registries it takes the name to be of.
-	loaded := strings.Fields(string(podman("load", "--quiet", "--input", runnerArchive(t))))
+	loaded := strings.Fields(string(podman.Output(t, "load", "--quiet", "--input", runnerArchive(t))))
 	return func(t *testing.T, env []string, args ...string) []byte {
-		// Its health checks are timers of systemd, which need not be there.
-		command := []string{"run", "--rm", "--network", "host", "--pull", "never", podmanFiles, podmanProcesses, "--no-healthcheck"}
+		command := append([]string{"run", "--rm", "--network", "host", "--pull", "never"}, stack.PodmanRun...)
 		for _, variable := range env {
 			command = append(command, "--env", variable)
 		}
-		return podman(append(append(command, loaded[len(loaded)-1]), args...)...)
-	}
-}
-
-// newContainerd starts a containerd that shares nothing with an engine's, and
-// returns its command line. bin is where its programs are, "" for the PATH.
-func newContainerd(t *testing.T, bin string) func(args ...string) []byte {
-	t.Helper()
-	run, err := os.MkdirTemp("", "clipper-containerd-") // a socket's path is short
-	try(t, err)
-	t.Cleanup(func() { os.RemoveAll(run) })
-	socket, config := filepath.Join(run, "containerd.sock"), filepath.Join(run, "config.toml")
-	// The plugin would listen where all containerds do.
-	try(t, os.WriteFile(config, []byte("version = 2\ndisabled_plugins = ['io.containerd.nri.v1.nri']\n"), 0o600))
-	log, err := os.Create(filepath.Join(run, "log"))
-	try(t, err)
-	defer log.Close()
-	daemon := exec.Command(filepath.Join(bin, "containerd"), "--config", config, "--address", socket, "--root", lab.Scratch(t), "--state", filepath.Join(run, "state"))
-	if bin != "" {
-		daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")) // for its own shim
-	}
-	daemon.Stdout, daemon.Stderr = log, log
-	if err := daemon.Start(); err != nil {
-		t.Fatalf("start containerd (run `make test`, which installs it): %v", err)
-	}
-	t.Cleanup(func() {
-		if err := daemon.Process.Signal(os.Interrupt); err == nil {
-			_ = daemon.Wait() // interrupted, so its status says nothing
-		}
-	})
-	awaitSocket(t, socket, log.Name())
-	return func(args ...string) []byte {
-		t.Helper()
-		return output(t, filepath.Join(bin, "ctr"), append([]string{"--address", socket}, args...)...)
+		return podman.Output(t, append(append(command, loaded[len(loaded)-1]), args...)...)
 	}
 }
 
 func startContainerd(t *testing.T) func(*testing.T, []string, ...string) []byte {
-	ctr := newContainerd(t, "")
-	ctr("images", "import", runnerArchive(t))
+	ctr := lab.StartContainerd(t, stack.Containerd{})
+	ctr.Output(t, "images", "import", runnerArchive(t))
 	runs := 0
 	return func(t *testing.T, env []string, args ...string) []byte {
 		runs++
@@ -231,25 +170,7 @@ func startContainerd(t *testing.T) func(*testing.T, []string, ...string) []byte 
 			// For ctr, arguments replace the entrypoint too.
 			command = append(append(command, "/.clipper-runner/runner"), args...)
 		}
-		return ctr(command...)
-	}
-}
-
-func awaitSocket(t *testing.T, socket, log string) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		connection, err := net.Dial("unix", socket)
-		if err == nil {
-			connection.Close()
-			return
-		}
-		select {
-		case <-deadline:
-			text, _ := os.ReadFile(log)
-			t.Fatalf("nothing listens at %s: %v\n%s", socket, err, text)
-		case <-time.After(50 * time.Millisecond):
-		}
+		return ctr.Output(t, command...)
 	}
 }
 

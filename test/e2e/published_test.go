@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/clipperregistry/runner/test/stack"
@@ -34,12 +33,6 @@ var readers = []reader{
 // unreadable are rows at which some reader gives up.
 var unreadable = []string{"xattrs that cannot be set", "global header", "directory over file, no entry"}
 
-// enginesOwn are the paths that an engine makes or mounts in a container, each
-// engine others.
-var enginesOwn = []string{
-	".", ".dockerenv", "dev", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "proc", "run", "snapshot", "sys",
-}
-
 // TestPublished: what publish makes is an image like any other.
 func TestPublished(t *testing.T) {
 	img := everything("published", unreadable)
@@ -65,30 +58,25 @@ func TestPublished(t *testing.T) {
 
 // comparable is the part of a tree that is the image's whoever reads it.
 func (r reader) comparable(tree []treediff.Node) []treediff.Node {
-	return slices.DeleteFunc(withoutRows(tree, r.otherwise), func(n treediff.Node) bool {
-		return slices.ContainsFunc(enginesOwn, func(path string) bool {
-			return n.Path == path || strings.HasPrefix(n.Path, path+"/")
-		})
-	})
+	return stack.ImagesOwn(withoutRows(tree, r.otherwise))
 }
 
 // byContainerd is the tree that containerd pulls and runs.
 func byContainerd(t *testing.T, ref string) []treediff.Node {
-	bin, err := filepath.Abs("../../.setup/bin") // where test/setup/install.sh builds it
-	try(t, err)
-	ctr := newContainerd(t, bin)
-	ctr("images", "pull", "--plain-http", ref)
+	ctr := lab.StartContainerd(t, stack.Containerd{Bin: lab.Built(t)})
+	ctr.Output(t, "images", "pull", "--plain-http", ref)
 	return snapshotBy(t, func(program string) []byte {
-		return ctr("run", "--rm", "--mount", "type=bind,src="+program+",dst=/snapshot,options=bind:ro", ref, "snapshot", "/snapshot")
+		return ctr.Output(t, "run", "--rm", "--mount", "type=bind,src="+program+",dst=/snapshot,options=bind:ro", ref, "snapshot", "/snapshot")
 	})
 }
 
 // byPodman is the tree that Podman pulls and runs.
 func byPodman(t *testing.T, ref string) []treediff.Node {
-	podman := newPodman(t)
-	podman("pull", "--quiet", "--tls-verify=false", ref)
+	podman := lab.NewPodman(t)
+	podman.Output(t, "pull", "--quiet", "--tls-verify=false", ref)
 	return snapshotBy(t, func(program string) []byte {
-		return podman("run", "--rm", "--network", "none", podmanFiles, podmanProcesses, "--volume", program+":/snapshot:ro", ref, "/snapshot")
+		run := append([]string{"run", "--rm", "--network", "none", "--volume", program + ":/snapshot:ro"}, stack.PodmanRun...)
+		return podman.Output(t, append(run, ref, "/snapshot")...)
 	})
 }
 

@@ -12,7 +12,8 @@ set -euo pipefail
 setup=$(cd "$(dirname "$0")/../.." && pwd)/.setup
 
 # Every part is known by a command: "command package…". Debian 13 has the
-# docker command in a package of its own, which Debian 12 does not know.
+# docker command in a package of its own, which Debian 12 does not know. Docker
+# and containerd inflate with unpigz and igzip where they find them.
 parts() {
 	cat <<-'END'
 		dockerd docker.io
@@ -37,6 +38,8 @@ parts() {
 		sudo sudo
 		ip iproute2
 		gcc gcc libc6-dev
+		unpigz pigz
+		igzip isal
 	END
 }
 
@@ -49,6 +52,7 @@ programs() {
 		containerd github.com/containerd/containerd/v2/cmd/containerd@v2.4.2
 		ctr github.com/containerd/containerd/v2/cmd/ctr@v2.4.2
 		containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v2.4.2
+		crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
 	END
 }
 

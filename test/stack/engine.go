@@ -25,8 +25,8 @@ type Engine struct {
 	err   error
 }
 
-// command is a docker command that speaks to this engine.
-func (e *Engine) command(ctx context.Context, args ...string) *exec.Cmd {
+// Command is a docker command that speaks to this engine.
+func (e *Engine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "docker", args...)
 	cmd.Env = append(environ("DOCKER_HOST", "DOCKER_CONTEXT"), "DOCKER_HOST="+e.Host)
 	return cmd
@@ -36,7 +36,7 @@ func (e *Engine) command(ctx context.Context, args ...string) *exec.Cmd {
 func (e *Engine) Docker(t testing.TB, args ...string) string {
 	t.Helper()
 	var stderr strings.Builder
-	cmd := e.command(t.Context(), args...)
+	cmd := e.Command(t.Context(), args...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -48,7 +48,7 @@ func (e *Engine) Docker(t testing.TB, args ...string) string {
 // cleanUp runs a docker command when the test ends, after its context has.
 func (e *Engine) cleanUp(t testing.TB, args ...string) {
 	t.Cleanup(func() {
-		if out, err := e.command(context.Background(), args...).CombinedOutput(); err != nil && !gone(out) {
+		if out, err := e.Command(context.Background(), args...).CombinedOutput(); err != nil && !gone(out) {
 			t.Errorf("clean up: docker %s: %v: %s", strings.Join(args, " "), err, out)
 		}
 	})
@@ -92,7 +92,7 @@ func (e *Engine) needRunner(t testing.TB) {
 			e.err = fmt.Errorf("the runner image is not built (run `make image`, or `make test`, which does): %w", err)
 			return
 		}
-		if out, err := e.command(context.Background(), "load", "--input", e.image).CombinedOutput(); err != nil {
+		if out, err := e.Command(context.Background(), "load", "--input", e.image).CombinedOutput(); err != nil {
 			e.err = fmt.Errorf("load the runner image: %w: %s", err, out)
 		}
 	})
@@ -132,7 +132,7 @@ func (s *Stack) StartEngine(t testing.TB, driver, dir string) *Engine {
 	})
 	deadline := time.After(60 * time.Second)
 	for {
-		out, err := e.command(t.Context(), "version").CombinedOutput()
+		out, err := e.Command(t.Context(), "version").CombinedOutput()
 		if err == nil {
 			return e
 		}

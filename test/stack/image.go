@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	standard "compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -21,16 +23,23 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 )
 
 // Compression is how a layer travels.
 type Compression int
 
 const (
+	// Gzip is quick to write.
 	Gzip Compression = iota
-	// Zstd cannot be pulled by Docker before 23.0.
+	// Zstd is quick to write. It cannot be pulled by Docker before 23.0.
 	Zstd
 	Plain
+	// PushedGzip is as `docker push` writes it: Go's own gzip at its usual
+	// level.
+	PushedGzip
+	// PushedZstd is of the usual level, too.
+	PushedZstd
 )
 
 // Layer is one layer of an image.
@@ -157,17 +166,24 @@ func (i Image) assemble(compress func(Layer) (blob, error)) (v1.Image, error) {
 		return nil, err
 	}
 	img = mutate.ConfigMediaType(mutate.MediaType(img, manifest), config)
+	blobs := make([]v1.Layer, len(i.Layers))
+	var work errgroup.Group
+	work.SetLimit(runtime.GOMAXPROCS(0))
 	for n, layer := range i.Layers {
-		blob, err := compress(layer)
-		if err != nil {
-			return nil, fmt.Errorf("layer %d: %w", n, err)
-		}
-		blob.mediaType = layer.Compression.mediaType(i.Docker)
-		if img, err = mutate.AppendLayers(img, blob); err != nil {
-			return nil, fmt.Errorf("layer %d: %w", n, err)
-		}
+		work.Go(func() error {
+			blob, err := compress(layer)
+			if err != nil {
+				return fmt.Errorf("layer %d: %w", n, err)
+			}
+			blob.mediaType = layer.Compression.mediaType(i.Docker)
+			blobs[n] = blob
+			return nil
+		})
 	}
-	return img, nil
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	return mutate.AppendLayers(img, blobs...)
 }
 
 func (i Image) arch() string {
@@ -230,8 +246,12 @@ func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 	switch c {
 	case Zstd:
 		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	case PushedZstd:
+		return zstd.NewWriter(w)
 	case Plain:
 		return nopCloser{w}, nil
+	case PushedGzip:
+		return standard.NewWriter(w), nil
 	default:
 		return gzip.NewWriterLevel(w, gzip.BestSpeed)
 	}
@@ -239,7 +259,7 @@ func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 
 func (c Compression) mediaType(docker bool) types.MediaType {
 	switch {
-	case c == Zstd:
+	case c == Zstd || c == PushedZstd:
 		return types.OCILayerZStd
 	case c == Plain && docker:
 		return types.DockerUncompressedLayer

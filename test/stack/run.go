@@ -109,11 +109,11 @@ func (s *Stack) RunOn(t testing.TB, e *Engine, spec RunSpec) Result {
 	if spec.Stdin != nil {
 		args = append(args, "--interactive")
 	}
-	cmd := e.command(t.Context(), append(args, spec.arguments()...)...)
+	cmd := e.Command(t.Context(), append(args, spec.arguments()...)...)
 	result := capture(t, cmd, spec.Stdin)
 	if t.Context().Err() != nil {
 		// The client is gone, the container may not be.
-		_ = e.command(context.Background(), "rm", "--force", container).Run()
+		_ = e.Command(context.Background(), "rm", "--force", container).Run()
 	}
 	return result
 }
@@ -182,7 +182,7 @@ func (c *Container) AwaitLog(t testing.TB, text string, times int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	reader, writer := io.Pipe()
-	logs := c.engine.command(ctx, "logs", "--follow", c.Name)
+	logs := c.engine.Command(ctx, "logs", "--follow", c.Name)
 	logs.Stdout, logs.Stderr = writer, writer
 	if err := logs.Start(); err != nil {
 		t.Fatal(err)
@@ -210,13 +210,13 @@ func (c *Container) AwaitLog(t testing.TB, text string, times int) {
 // Exec is docker exec.
 func (c *Container) Exec(t testing.TB, args ...string) Result {
 	t.Helper()
-	return capture(t, c.engine.command(t.Context(), append([]string{"exec", c.Name}, args...)...), nil)
+	return capture(t, c.engine.Command(t.Context(), append([]string{"exec", c.Name}, args...)...), nil)
 }
 
 // Logs returns what the container has printed.
 func (c *Container) Logs(t testing.TB) Result {
 	t.Helper()
-	return capture(t, c.engine.command(t.Context(), "logs", c.Name), nil)
+	return capture(t, c.engine.Command(t.Context(), "logs", c.Name), nil)
 }
 
 // Do runs docker VERB FLAGS… NAME, such as restart, stop or kill.
@@ -235,5 +235,5 @@ func (c *Container) Wait(t testing.TB) string {
 func (c *Container) Kill(t testing.TB) {
 	t.Helper()
 	// Whether it was in time is seen by the exit code.
-	_ = c.engine.command(t.Context(), "kill", c.Name).Run()
+	_ = c.engine.Command(t.Context(), "kill", c.Name).Run()
 }

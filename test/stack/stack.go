@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Stack, error) {
 	}
 	s := &Stack{Registry: cfg.Registry, scratch: cfg.Scratch, root: cfg.Root, made: map[string]*once{}, layers: map[string]func() (blob, error){}}
 	s.Engine = &Engine{Host: cfg.DockerHost, image: filepath.Join(cfg.Root, "dist", "runner-image-amd64.tar")}
-	if out, err := s.Engine.command(ctx, "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
+	if out, err := s.Engine.Command(ctx, "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("no Docker Engine answers at %s (run `make test`, which starts one): %w: %s", cfg.DockerHost, err, out)
 	}
 	if err := os.MkdirAll(cfg.Scratch, 0o755); err != nil {
