@@ -15,8 +15,7 @@ What it pulls
   CLIPPER_CREDENTIALS_REGISTRY  the only host they are sent to; default: the image's
   CLIPPER_PULL_POLICY           always, if-not-present, never: ask the registry
   CLIPPER_TOC                   auto, never: start from a published table of contents
-  CLIPPER_STORE                 directory that keeps content between runs; default:
-                                the volume at /.clipper-runner/store
+  CLIPPER_STORE                 keeps content; default: a volume at /.clipper-runner/store
   CLIPPER_STORE_MAX             how much it may take, as in 10GiB; default: no limit
   CLIPPER_MIRRORS               registry mirrors: mirror.example, host=mirror.example/prefix
   CLIPPER_INSECURE_REGISTRIES   registries that may be asked over plain HTTP
@@ -31,10 +30,10 @@ What it starts
                                 and to translate the stop signal
   other variables               go to the program, over the image's ENV
 
-CLIPPER_LOG is text, json or quiet; CLIPPER_BACKOFF auto or never: on ECS, whether
-a start that failed waits before it ends. CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER,
-CLIPPER_GCP_SERVICE_ACCOUNT, CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID,
-CLIPPER_OIDC_URL, CLIPPER_OIDC_AUDIENCE say who a GitHub job is, for github-init.
+CLIPPER_LOG is text, json or quiet; CLIPPER_BACKOFF is auto or never: failures on ECS wait.
+CLIPPER_AWS_ROLE_ARN, CLIPPER_GCP_PROVIDER, CLIPPER_GCP_SERVICE_ACCOUNT,
+CLIPPER_AZURE_CLIENT_ID, CLIPPER_AZURE_TENANT_ID, CLIPPER_OIDC_URL and
+CLIPPER_OIDC_AUDIENCE say who a GitHub job is, for github-init.
 
 /.clipper-runner/runner.env may hold the same settings as NAME=value lines.
 /.clipper-runner/exec CMD runs CMD with the image's environment, user and directory.
