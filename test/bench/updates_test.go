@@ -41,7 +41,7 @@ var updates = []update{
 		layers: upgraded(dataPackages...), long: true,
 	},
 	{
-		name: "file", title: "a file of 1 MB changed in a layer of 1 GB", command: []string{"busybox", "echo", "ready"},
+		name: "file", title: "a file of 1 MB changed in a layer of 1 GB", long: true, command: []string{"busybox", "echo", "ready"},
 		layers: func(b *testing.B, version int) []stack.Layer {
 			changed := [2]int{-1, 500}
 			return append(busybox(b), halves(changed[version]), application())
