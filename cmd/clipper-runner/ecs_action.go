@@ -14,6 +14,7 @@ import (
 	"github.com/clipperregistry/runner/ecs/verify"
 	"github.com/clipperregistry/runner/ecs/watch"
 	"github.com/clipperregistry/runner/runnerimage"
+	"github.com/clipperregistry/runner/runnerimage/credentials"
 	"github.com/clipperregistry/runner/runnerimage/oci"
 )
 
@@ -56,9 +57,7 @@ func (s *ecsStep) run(job map[string]string) (code int, err error) {
 	if s.ecsOrder, err = parseECSInputs(job); err != nil {
 		return 0, err
 	}
-	for _, secret := range secretsOf(s.values["registry-credentials"]) {
-		s.log.Mask(secret)
-	}
+	s.mask()
 	switch s.command {
 	case "render":
 		_, code, err = s.render()
@@ -72,32 +71,13 @@ func (s *ecsStep) run(job map[string]string) (code int, err error) {
 	return code, err
 }
 
-// secretsOf are the secret parts of credentials in any of their forms. A mask
-// of the whole would not cover a part.
-func secretsOf(value string) []string {
-	secrets := []string{value}
-	if _, password, ok := strings.Cut(value, ":"); ok && !strings.HasPrefix(strings.TrimSpace(value), "{") {
-		return append(secrets, password)
-	}
-	var known any
-	if json.Unmarshal([]byte(value), &known) != nil {
-		return secrets
-	}
-	var collect func(any)
-	collect = func(v any) {
-		switch v := v.(type) {
-		case string:
-			secrets = append(secrets, v)
-		case map[string]any:
-			for name, member := range v {
-				if name != "username" {
-					collect(member)
-				}
-			}
-		}
-	}
-	collect(known)
-	return secrets
+// mask has the credentials for registries masked, and every part and form of
+// them that is a secret: a mask of the whole would not cover those.
+func (s *ecsStep) mask() {
+	value := s.values["registry-credentials"]
+	s.log.Mask(value)
+	// What may be wrong with them, the command tells that is to use them.
+	_, _ = credentials.New(credentials.Settings{Value: value, Registry: s.values["registry"], Mask: s.log.Mask})
 }
 
 func (s *ecsStep) set(name, value string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clipperregistry/runner/action"
 	"github.com/clipperregistry/runner/runnerimage"
 	"go.yaml.in/yaml/v3"
 )
@@ -132,15 +134,27 @@ func TestParseECSInputs(t *testing.T) {
 	}
 }
 
-func TestSecretsOf(t *testing.T) {
+// TestECSMask: no secret of the credentials in any form stays readable, with or
+// without a registry that they are for.
+func TestECSMask(t *testing.T) {
 	for value, want := range map[string][]string{
 		"clp_token":    {"clp_token"},
-		"robot:s3:ret": {"robot:s3:ret", "s3:ret"},
-		`{"username": "robot", "password": "s3cret"}`:  {`{"username": "robot", "password": "s3cret"}`, "s3cret"},
-		`{"auths": {"ghcr.io": {"auth": "cm9ib3Q6"}}}`: {`{"auths": {"ghcr.io": {"auth": "cm9ib3Q6"}}}`, "cm9ib3Q6"},
+		"robot:s3:ret": {"robot:s3:ret", "s3:ret", "cm9ib3Q6czM6cmV0"},
+		`{"username": "robot", "password": "s3cret"}`:                  {`{"username": "robot", "password": "s3cret"}`, "s3cret", "cm9ib3Q6czNjcmV0"},
+		`{"auths": {"ghcr.io": {"auth": "cm9ib3Q6czNjcmV0"}}}`:         {`{"auths": {"ghcr.io": {"auth": "cm9ib3Q6czNjcmV0"}}}`, "s3cret", "cm9ib3Q6czNjcmV0"},
+		`{"auths": {"ghcr.io": {"identitytoken": "t0ken"}}}`:           {`{"auths": {"ghcr.io": {"identitytoken": "t0ken"}}}`, "t0ken"},
+		`{"auths": {"ghcr.io": {"auth": "cm9ib3Q6czNjcmV0"}}, "x": 1}`: {"s3cret"},
 	} {
-		if got := secretsOf(value); !slices.Equal(got, want) {
-			t.Errorf("%s: %q", value, got)
+		for _, registry := range []string{"", "ghcr.io"} {
+			var out bytes.Buffer
+			s := &ecsStep{log: action.NewLog(&out)}
+			s.values = map[string]string{"registry-credentials": value, "registry": registry}
+			s.mask()
+			for _, secret := range want {
+				if !strings.Contains(out.String(), "::add-mask::"+secret+"\n") {
+					t.Errorf("%s for %q: %q is not masked: %s", value, registry, secret, &out)
+				}
+			}
 		}
 	}
 }

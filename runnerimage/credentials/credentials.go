@@ -110,17 +110,17 @@ func New(s Settings) (*Keychain, error) {
 	}
 	k := newKeychain(s)
 	k.given = g
+	k.keepSecret(g.token)
+	k.keepLogin(g.basic)
+	for _, e := range g.entries {
+		k.keepLogin(e.login)
+	}
 	k.target, err = targetHost(s)
 	if err != nil {
 		return nil, err
 	}
 	if k.target == "" && (g.form == formToken || g.form == formBasic) {
 		return nil, fmt.Errorf("%w: CLIPPER_CREDENTIALS names no registry and there is no image to take it from; set CLIPPER_CREDENTIALS_REGISTRY", ErrSettings)
-	}
-	k.keepSecret(g.token)
-	k.keepLogin(g.basic)
-	for _, e := range g.entries {
-		k.keepLogin(e.login)
 	}
 	if g.form == formNone && s.Env != nil {
 		k.env = s.Env
