@@ -49,13 +49,15 @@ func Entered(args []string) bool {
 // anything else and exits with its code.
 func Enter(args []string, hooks Hooks) int {
 	runtime.LockOSThread() // mounts, keys and signals at death hang on it
+	var control *os.File // one for all: what the collector finds unused, it closes
 	if args[0] != insideName {
-		control := os.NewFile(controlFile, "control")
+		control = os.NewFile(controlFile, "control")
 		if _, err := io.ReadFull(control, make([]byte, 1)); err != nil {
 			return 1 // the caller has given up, and says why
 		}
 		if args[0] == unmappedName {
 			err := syscall.Exec(ownExecutable, []string{keeperName}, os.Environ())
+			runtime.KeepAlive(control)
 			return hooks.Fail(nil, fmt.Errorf("start the sandbox: %w", err))
 		}
 	}
@@ -73,7 +75,7 @@ func Enter(args []string, hooks Hooks) int {
 		}
 		return hooks.Start(w)
 	}
-	code, err := keep(o, memory)
+	code, err := keep(o, memory, control)
 	if err != nil {
 		failed := hooks.Fail(o.Payload, err)
 		if code == 0 {
@@ -95,8 +97,7 @@ func readOrders(memory *os.File) (o orders, err error) {
 }
 
 // keep runs the process inside and removes what it leaves.
-func keep(o orders, memory *os.File) (code int, err error) {
-	control := os.NewFile(controlFile, "control")
+func keep(o orders, memory, control *os.File) (code int, err error) {
 	unix.CloseOnExec(controlFile)
 	unix.CloseOnExec(controlFile + 1) // the lock, held as long as this process lives
 	// Whatever comes is meant for the program, and reaches it through control.
