@@ -58,6 +58,7 @@ var quick = []string{"GORACE=atexit_sleep_ms=0"}
 var programs = map[string]func(w *World, args []string) error{
 	"exit": func(*World, []string) error { os.Exit(7); return nil },
 	"kill": func(*World, []string) error { // process 1 can be killed from outside only
+		signal.Notify(make(chan os.Signal, 1), Signals()...) // Go's runtime would end it, with exit code 2
 		fmt.Println("up")
 		select {}
 	},
