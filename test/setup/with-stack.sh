@@ -87,7 +87,8 @@ await() {
 	local name=$1 end=$((SECONDS + 60))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		if ! alive "$name" || [ $SECONDS -ge $end ]; then
+		# Not alive: before it is executed, a child has another command line.
+		if ! kill -0 "$(<"$run/$name.pid")" 2>/dev/null || [ $SECONDS -ge $end ]; then
 			say "$name did not start; its last words:" >&2
 			tail -n 15 "$run/$name.log" >&2
 			return 1
