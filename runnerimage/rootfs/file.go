@@ -58,7 +58,7 @@ func (k *worker) make(f *file) error {
 		k.open[f] = true
 		return nil
 	}
-	return k.w.dress(node{dir, f.at.name}, f.entry, f.path)
+	return k.w.dressNew(node{dir, f.at.name}, f.entry, f.path)
 }
 
 func isDevice(e *layer.Entry) bool { return e.Type == layer.CharDevice || e.Type == layer.BlockDevice }
@@ -68,7 +68,10 @@ func (k *worker) create(dir int, f *file) error {
 	switch e.Type {
 	case layer.Regular:
 		var err error
-		f.fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		// Mostly the mode that it keeps. The rest, set-uid and what the umask
+		// has taken, comes with its owner.
+		mode := e.Mode&0o777 | 0o600
+		f.fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 		return err
 	case layer.Symlink:
 		return unix.Symlinkat(e.Link, dir, name)
@@ -155,5 +158,5 @@ func (k *worker) finish(f *file) error {
 			return failed("write", f.path, err)
 		}
 	}
-	return k.w.dress(node{fd: f.fd}, f.entry, f.path)
+	return k.w.dressNew(node{fd: f.fd}, f.entry, f.path)
 }

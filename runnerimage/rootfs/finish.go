@@ -86,7 +86,7 @@ func (w *Writer) dressDirectory(path string, e *layer.Entry) error {
 		return failed("open directory", path, err)
 	}
 	defer unix.Close(fd)
-	if err := w.dress(node{fd: fd}, e, path); err != nil || k != filled {
+	if err := w.dressNew(node{fd: fd}, e, path); err != nil || k != filled {
 		return err
 	}
 	// Children come first, so the volume is complete but for its time, which

@@ -119,7 +119,7 @@ func (w *Writer) copy(from, to node, path string) error {
 		return err
 	}
 	if e.Type != layer.Regular {
-		return w.dress(to, e, path)
+		return w.dressNew(to, e, path)
 	}
 	defer func() {
 		if k.open[f] {

@@ -21,6 +21,13 @@ type node struct {
 	name string
 }
 
+func (n node) stat(st *unix.Stat_t) error {
+	if n.name == "" {
+		return unix.Fstat(n.fd, st)
+	}
+	return unix.Fstatat(n.fd, n.name, st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
 func (n node) chown(uid, gid uint32) error {
 	if n.name == "" {
 		return unix.Fchown(n.fd, int(uid), int(gid))
@@ -69,8 +76,28 @@ func timespec(t time.Time) unix.Timespec {
 // dress gives a node the attributes of an entry in the order that keeps
 // capabilities and set-uid: a change of owner clears both.
 func (w *Writer) dress(n node, e *layer.Entry, path string) error {
+	return w.dressFrom(nil, n, e, path)
+}
+
+// dressNew is dress for what has never been dressed. It has mostly the right
+// owner and mode already, and a look costs a tenth of setting them.
+func (w *Writer) dressNew(n node, e *layer.Entry, path string) error {
+	var has unix.Stat_t
+	if n.stat(&has) != nil {
+		return w.dress(n, e, path)
+	}
+	return w.dressFrom(&has, n, e, path)
+}
+
+// dressFrom spares what has tells of, if it is not nil.
+func (w *Writer) dressFrom(has *unix.Stat_t, n node, e *layer.Entry, path string) error {
 	mode := e.Mode & 0o7777
-	switch err := n.chown(e.UID, e.GID); {
+	owned := has != nil && has.Uid == e.UID && has.Gid == e.GID
+	var err error
+	if !owned {
+		err = n.chown(e.UID, e.GID)
+	}
+	switch {
 	case err == nil:
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL):
 		// Set-uid to the wrong user would be worse than no set-uid.
@@ -86,7 +113,9 @@ func (w *Writer) dress(n node, e *layer.Entry, path string) error {
 			return failed("set "+name+" of", path, err)
 		}
 	}
-	if e.Type != layer.Symlink {
+	// Extended attributes may change the mode: an access list does.
+	same := owned && len(e.Xattrs) == 0 && has.Mode&0o7777 == mode
+	if e.Type != layer.Symlink && !same {
 		if err := n.chmod(mode); err != nil {
 			return failed("change mode of", path, err)
 		}

@@ -21,6 +21,15 @@
 // Not promised: durability. The tree dies with its container, so nothing is
 // synced; and a volume option `nocopy` cannot be seen from inside, so such a
 // volume is filled too.
+//
+// What it costs is the kernel's work, and most of that the making of inodes:
+// from a warm store, of a runner's processor time 36 % is its own (chunks
+// decoded and verified), 22 % openat, 14 % pwrite, 5 % mkdirat (1.57 GB in
+// 90,429 paths on overlay2, Linux 6.18, 2 cores, 21 November 2026). So a new
+// file is made with the mode it keeps and looked at before anything is set:
+// that spares 8,500 fchown and 7,300 fchmod of 9,206 paths, and 7 % of the
+// processor time. No better were pieces of content larger than 64 KiB and
+// directories dressed by several goroutines.
 package rootfs
 
 import (

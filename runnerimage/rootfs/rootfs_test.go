@@ -352,6 +352,44 @@ func TestAgainstTar(t *testing.T) {
 	}
 }
 
+// TestNewFilesAttributes: what a new file has by itself depends on where it is
+// made, on the umask and on what it was dressed in before.
+func TestNewFilesAttributes(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o077} {
+		defer syscall.Umask(syscall.Umask(umask))
+		c := newContainer(t)
+		must(t, os.Mkdir(c.at("mail"), 0o755))
+		must(t, os.Chown(c.at("mail"), 0, 8))
+		must(t, os.Chmod(c.at("mail"), 0o755|os.ModeSetgid))
+		c.layOut(Build(
+			File("mail/box", "x", Mode(0o644)), Dir("mail/dir"), File("mail/own", "x", Mode(0o640), Owner(0, 8)),
+			File("open", "x", Mode(0o666)), File("closed", "x", Mode(0o044)), File("su", "x", Mode(0o4755)),
+			File("listed", "x", Mode(0o640), Xattr("system.posix_acl_access", accessList)),
+			File("ping", "x", Mode(0o755), Xattr("security.capability", capNetRaw)), HardLink("pong", "ping", Mode(0o755)),
+			File("wall", "x", Mode(0o2755)), HardLink("wall-of-others", "wall", Mode(0o2755), Owner(0, 5)),
+		))
+		for name, want := range map[string]string{
+			"mail/box": "0:0 100644", "mail/dir": "0:0 40755", "mail/own": "0:8 100640", "open": "0:0 100666", "closed": "0:0 100044",
+			"su": "0:0 104755", "listed": "0:0 100640", "ping": "0:0 100755", "wall": "0:5 102755",
+		} {
+			var st unix.Stat_t
+			must(t, unix.Lstat(c.at(name), &st))
+			if got := fmt.Sprintf("%d:%d %o", st.Uid, st.Gid, st.Mode); got != want {
+				t.Errorf("umask %#o: %s: want %s, got %s", umask, name, want, got)
+			}
+		}
+		// The later entry has no capabilities.
+		if n, err := unix.Lgetxattr(c.at("ping"), "security.capability", nil); err != unix.ENODATA {
+			t.Errorf("umask %#o: ping has capabilities of %d bytes: %v", umask, n, err)
+		}
+	}
+}
+
+// accessList lets user 7 write, so that the kernel makes the mode 0660.
+var accessList = "\x02\x00\x00\x00" +
+	"\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x06\x00\x07\x00\x00\x00" + "\x04\x00\x04\x00\xff\xff\xff\xff" +
+	"\x10\x00\x06\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff"
+
 // TestManyLayersAtOnce lets layers race: whatever the order, the highest wins.
 func TestManyLayersAtOnce(t *testing.T) {
 	const layers, names = 8, 60
