@@ -106,8 +106,8 @@ func (k *worker) dir(at location) (int, error) { return k.hands.dir(at, k.w.remo
 
 const (
 	queueLength = 256
-	// roomBytes bounds the content that waits to be written. More gains
-	// nothing but memory taken.
+	// roomBytes bounds the content that waits to be written. More takes
+	// memory and gains no time.
 	roomBytes = 8 << 20
 	// warningsTold is how many warnings of one layout are told.
 	warningsTold = 20

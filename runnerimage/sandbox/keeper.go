@@ -49,7 +49,9 @@ func Entered(args []string) bool {
 // anything else and exits with its code.
 func Enter(args []string, hooks Hooks) int {
 	runtime.LockOSThread() // mounts, keys and signals at death hang on it
-	var control *os.File // one for all: what the collector finds unused, it closes
+	// One File for the descriptor: the collector closes that of another that
+	// nobody uses any more.
+	var control *os.File
 	if args[0] != insideName {
 		control = os.NewFile(controlFile, "control")
 		if _, err := io.ReadFull(control, make([]byte, 1)); err != nil {

@@ -27,6 +27,13 @@ func init() { runtime.LockOSThread() } // as commands do
 
 func TestMain(m *testing.M) {
 	if Entered(os.Args) {
+		if os.Getenv(collect) != "" {
+			go func() {
+				for {
+					runtime.GC()
+				}
+			}()
+		}
 		os.Exit(Enter(os.Args, Hooks{
 			Start: func(w *World) int {
 				name, args, _ := strings.Cut(string(w.Payload), " ")
@@ -51,12 +58,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// collect is the variable by which a sandbox's processes collect garbage all the
+// time.
+const collect = "COLLECT"
+
 // quick keeps the race detector from sleeping for a second at every exit.
 var quick = []string{"GORACE=atexit_sleep_ms=0"}
 
 // programs are what runs in the sandboxes of these tests.
 var programs = map[string]func(w *World, args []string) error{
-	"exit": func(*World, []string) error { os.Exit(7); return nil },
+	"exit":    func(*World, []string) error { os.Exit(7); return nil },
+	"breathe": func(*World, []string) error { time.Sleep(50 * time.Millisecond); os.Exit(7); return nil },
 	"kill": func(*World, []string) error { // process 1 can be killed from outside only
 		signal.Notify(make(chan os.Signal, 1), Signals()...) // Go's runtime would end it, with exit code 2
 		fmt.Println("up")
@@ -336,6 +348,12 @@ func TestSurroundings(t *testing.T) {
 
 func TestExitCode(t *testing.T) {
 	run(t, Spec{Payload: []byte("exit")}).want(t, 7, "")
+}
+
+// TestCollector: the collector closes files that nobody uses any more, and none
+// of those is the keeper's control.
+func TestCollector(t *testing.T) {
+	run(t, Spec{Payload: []byte("breathe"), Env: []string{collect + "=1"}}).want(t, 7, "")
 }
 
 func TestNetworkNone(t *testing.T) {
