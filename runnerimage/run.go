@@ -116,6 +116,9 @@ func Run(ctx context.Context, cfg Config) (*process.Plan, error) {
 			return nil, err
 		}
 	}
+	if err := addHosts(cfg.Root, cfg.Settings.Hosts); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCannotRun, envHosts, err)
+	}
 	return plan(cfg, layout, laidOut)
 }
 

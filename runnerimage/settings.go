@@ -71,6 +71,8 @@ type Settings struct {
 	WorkDir    string
 	// CapDrop are capabilities to drop just before the program starts.
 	CapDrop []string
+	// Hosts are names for the program, at addresses.
+	Hosts []HostName
 	// Init says whether the runner stays as PID 1.
 	Init process.InitMode
 
@@ -115,6 +117,7 @@ const (
 	envUser                = "CLIPPER_USER"
 	envWorkDir             = "CLIPPER_WORKDIR"
 	envCapDrop             = "CLIPPER_CAP_DROP"
+	envHosts               = "CLIPPER_HOSTS"
 	envInit                = "CLIPPER_INIT"
 	envPull                = "CLIPPER_PULL_POLICY"
 	envTOC                 = "CLIPPER_TOC"
@@ -205,6 +208,7 @@ var settings = []setting{
 	{envUser, text(func(s *Settings) *string { return &s.User })},
 	{envWorkDir, text(func(s *Settings) *string { return &s.WorkDir })},
 	{envCapDrop, list(func(s *Settings) *[]string { return &s.CapDrop })},
+	{envHosts, parseHosts},
 	{envInit, parseInit},
 	{envPull, choice(func(s *Settings) *PullPolicy { return &s.Pull }, PullAlways, PullIfNotPresent, PullNever)},
 	{envTOC, choice(func(s *Settings) *TOCPolicy { return &s.TOC }, TOCAuto, TOCNever)},

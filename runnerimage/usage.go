@@ -26,6 +26,7 @@ What it starts
   CLIPPER_ENTRYPOINT            JSON array that replaces the image's ENTRYPOINT and CMD
   CLIPPER_USER, CLIPPER_WORKDIR replace the image's USER and WORKDIR
   CLIPPER_CAP_DROP              capabilities to drop before the program starts
+  CLIPPER_HOSTS                 names for /etc/hosts: db=127.0.0.1,cache=127.0.0.1
   CLIPPER_INIT                  auto, always, never: stay as PID 1 to reap processes
                                 and to translate the stop signal
   other variables               go to the program, over the image's ENV
@@ -38,8 +39,7 @@ CLIPPER_OIDC_AUDIENCE say who a GitHub job is, for github-init.
 /.clipper-runner/runner.env may hold the same settings as NAME=value lines.
 /.clipper-runner/exec CMD runs CMD with the image's environment, user and directory.
 
-Exit codes: 80 internal, 81 credentials refused, 82 image not found, 83 no such
-platform, 84 no space, 85 network, 86 digest mismatch, 87 bad settings, 88 cannot
-run here, 89 interrupted, 126 not executable, 127 not found; a program that
-started reports its own.
+Exit codes: 80 internal, 81 credentials refused, 82 image not found, 83 no such platform,
+84 no space, 85 network, 86 digest mismatch, 87 bad settings, 88 cannot run here, 89
+interrupted, 126 not executable, 127 not found; a program that started reports its own.
 `
