@@ -1,0 +1,68 @@
+package webhook_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/clipperregistry/runner/webhook"
+)
+
+func TestMask(t *testing.T) {
+	const secret = `pass+word/with "all" & \ ÿþ`
+	m := webhook.NewMask(secret)
+	quoted, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), string(quoted), fmt.Sprintf("%q", secret)} {
+		got := m.Hide("before " + text + " after")
+		if got != "before *** after" && got != `before "***" after` {
+			t.Errorf("%s is shown as %s", text, got)
+		}
+	}
+	for before := range 4 {
+		for after := range 4 {
+			for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding} {
+				text := encoding.EncodeToString([]byte(strings.Repeat("u", before) + secret + strings.Repeat("p", after)))
+				if got := m.Hide(text); !strings.Contains(got, "***") || len(got) > 3+before*2+after*2+4 {
+					t.Errorf("%s is shown as %s", text, got)
+				}
+			}
+		}
+	}
+	if got := webhook.NewMask().Hide("nothing to hide"); got != "nothing to hide" {
+		t.Error(got)
+	}
+}
+
+// TestMaskParts: lines of a log are hidden one by one, and so is what programs
+// take out of an object.
+func TestMaskParts(t *testing.T) {
+	const key = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA1\nB2C3\n-----END KEY-----\n"
+	m := webhook.NewMask(key, `{"user": "ada-lovelace", "port": 5432, "mode": "on", "key": "first-of-the-lines\nsecond-of-the-lines"}`, "short")
+	for text, want := range map[string]string{
+		key:                             "***",
+		"MIIEpAIBAAKCAQEA1":             "***",
+		"-----BEGIN KEY-----":           "-----BEGIN KEY-----",
+		"login as ada-lovelace at 5432": "login as *** at 5432",
+		"second-of-the-lines":           "***",
+		"B2C3 is on, in short":          "B2C3 is on, in short",
+	} {
+		if got := m.Hide(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestMaskOfTheLonger: nothing is left of a secret that begins with another.
+func TestMaskOfTheLonger(t *testing.T) {
+	for _, secrets := range [][]string{{"password", "password-and-more"}, {"password-and-more", "password"}} {
+		if text := webhook.NewMask(secrets...).Hide("it is password-and-more"); text != "it is ***" {
+			t.Errorf("with %q: %s", secrets, text)
+		}
+	}
+}
