@@ -1,0 +1,4 @@
+package checkout
+
+// Unpack is for the fuzzer.
+var Unpack = unpack
