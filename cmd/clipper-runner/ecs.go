@@ -76,7 +76,7 @@ func (f definitionFlags) read(ctx context.Context, family string) (*ecs.Definiti
 		}
 		return liveDefinition(ctx, cfg, family)
 	}
-	text, err := readDefinition(f.File)
+	text, err := readInput(f.File, mostDefinition)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,8 @@ func (f definitionFlags) lookup(name string) (string, bool) {
 // mostDefinition bounds what is read as a definition; Parse takes less.
 const mostDefinition = 2 << 20
 
-func readDefinition(file string) ([]byte, error) {
+// readInput reads a file, or standard input if that is -.
+func readInput(file string, most int64) ([]byte, error) {
 	in := os.Stdin
 	if file != "-" {
 		f, err := os.Open(file)
@@ -114,7 +115,7 @@ func readDefinition(file string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	return io.ReadAll(io.LimitReader(in, mostDefinition))
+	return io.ReadAll(io.LimitReader(in, most))
 }
 
 // liveDefinition gets a revision ("web", "web:7" or its ARN) as ECS tells it,

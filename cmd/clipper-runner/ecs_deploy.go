@@ -72,7 +72,7 @@ func (c *ecsDeploy) request() (deploy.Request, error) {
 	if c.ServiceFile == "" {
 		return request, nil
 	}
-	text, err := readDefinition(string(c.ServiceFile))
+	text, err := readInput(string(c.ServiceFile), mostDefinition)
 	if err != nil {
 		return request, err
 	}

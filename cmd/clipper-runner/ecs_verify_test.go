@@ -25,7 +25,7 @@ import (
 // has the credentials of $PRIVATE in the parameters /shop/registry and /other,
 // and a role that may read the former.
 func TestAWSScripts(t *testing.T) {
-	open, private := serve(t)
+	open, private := registries(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/aws",
 		Setup: func(env *testscript.Env) error {

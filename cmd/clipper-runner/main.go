@@ -42,6 +42,61 @@
 //	                    look at what runs; their flags are in their --help
 //	    of all that ask AWS: --region REGION   --profile NAME; of those that ask
 //	    for services and tasks: --cluster NAME   --poll TIME
+//	webhook serve       takes GitHub's deliveries in, and does what follows
+//	    --listen ADDRESS   --admin-listen ADDRESS   --database FILE|URL
+//	    --app-id ID   --private-key-file FILE   --private-key-kms ARN
+//	    --private-key-secret ARN   --api-url URL   --github-url URL
+//	    --client-id ID   --apps FILE   --url URL   --policy FILE   --pull
+//	    --reconcile TIME   --watch TIME   --report TIME   --lease TIME
+//	    --search TIME   --networks CIDR,…   --proxies CIDR,…   --image REF
+//	    --runner-image REF   --runners FILE   --no-resolve; OTEL_… for traces;
+//	    each also as the variable in its --help; secrets are variables alone:
+//	    CLIPPER_WEBHOOK_SECRETS, CLIPPER_GITHUB_PRIVATE_KEY,
+//	    CLIPPER_GITHUB_CLIENT_SECRET, CLIPPER_WEBHOOK_COOKIE_KEY
+//	webhook setup       makes the GitHub App that the service is
+//	    --organization NAME   --url URL   --pull   --name NAME   --for FEATURE
+//	    --public   --dir DIR   --force   --listen ADDRESS   --wait
+//	    --api-url URL   --github-url URL
+//	webhook doctor      says whether the service would work as it is set up; as
+//	                    serve, and
+//	    --repository OWNER/NAME   --json
+//	webhook healthy     is the health check of the service's image
+//	    --listen ADDRESS   --admin-listen ADDRESS
+//	webhook deliveries list, webhook runs list
+//	                    lists what GitHub has sent, and what followed, the newest
+//	                    first; of both: --limit N   --since TIME   --json
+//	                    --repository NAME|ID   --app ID   --state NAME
+//	    deliveries: --event NAME   runs: --rule ID   --delivery GUID   --unended
+//	webhook deliveries show GUID, webhook runs show ID
+//	                    shows one, and what belongs to it
+//	    --json   deliveries: --app ID   --body   runs: --lines N   --url URL
+//	    --github-url URL
+//	webhook deliveries replay GUID…, webhook runs cancel ID…, webhook runs rerun ID…
+//	                    has a server decide again, end runs, do them again
+//	webhook deliveries reconcile
+//	                    fetches what GitHub has sent and is not here; with the
+//	                    flags and variables of serve that say which App it is
+//	webhook db backup FILE
+//	                    copies the SQLite database while a server uses it
+//	    of all these: --database FILE|URL (CLIPPER_WEBHOOK_DATABASE), beside a
+//	    running server or without one
+//	webhook db copy FROM TO
+//	                    moves to another database, that no server uses
+//	webhook config lint [FILE]
+//	                    tells what is wrong with a configuration of the service
+//	    --policy   --json
+//	webhook config explain EVENT.json
+//	                    says which rules an event matches, and why
+//	    --config FILE   --organisation FILE   --policy FILE   --event NAME
+//	    --path PATH   --permission NAME   --pull-request FILE   --json
+//	    --head-since TIME   --commit SHA   --approved-by LOGIN   --bot LOGIN
+//	webhook config schema
+//	                    prints the JSON Schema of configurations, for editors
+//	    --policy
+//	webhook checkout REPOSITORY COMMIT
+//	                    fetches a commit's files, as the service's tasks do, with
+//	                    the token SOURCE_TOKEN, or without one
+//	    --api URL   --into DIR
 //	doctor [IMAGE]      checks this machine or container
 //	    --store DIR   --root DIR
 //	version
@@ -112,6 +167,7 @@ type commands struct {
 	Store   storeCommand   `cmd:"" help:"Look at what is kept for the next run, check it, remove it: store ls"`
 	Publish publishCommand `cmd:"" help:"Copy an image in the form that updates best: publish docker-daemon:app ghcr.io/me/app:2"`
 	ECS     ecsCommand     `cmd:"" name:"ecs" help:"Task definitions of Amazon ECS and Fargate on the runner image: ecs render task.json"`
+	Webhook webhookCommand `cmd:"" help:"The GitHub App that turns events into runs: webhook serve"`
 	Doctor  doctorCommand  `cmd:"" help:"Check this machine or container, and an image's registry: doctor ghcr.io/me/app"`
 	Action  actionCommand  `cmd:"" hidden:""`
 	Version versionCommand `cmd:"" help:"Print the version: version"`

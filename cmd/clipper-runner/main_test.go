@@ -73,7 +73,7 @@ func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests make sandboxes as root and become other users, which takes root")
 	}
-	open, private := serve(t)
+	open, private := registries(t)
 	aws := describing(t)
 	commands := map[string]func(*testscript.TestScript, bool, []string){"unprivileged": unprivileged}
 	maps.Copy(commands, storeCommands)
@@ -129,8 +129,8 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// serve starts two registries with the same images, and gives their hosts.
-func serve(t *testing.T) (open, private string) {
+// registries starts two registries with the same images, and gives their hosts.
+func registries(t *testing.T) (open, private string) {
 	t.Helper()
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	plain := httptest.NewServer(images)

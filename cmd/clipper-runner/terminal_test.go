@@ -14,7 +14,7 @@ import (
 // TestTerminal works at a terminal as a person does: keys reach what stands in
 // its foreground, and after the program the shell outside has it back.
 func TestTerminal(t *testing.T) {
-	open, _ := serve(t)
+	open, _ := registries(t)
 	p := startTerminal(t, fmt.Sprintf("%s/clipper-runner run --log quiet --root %s %s/box sh; echo code $?; read line; echo read $line", shared, t.TempDir(), open))
 
 	p.expect("/ # ")
