@@ -1,5 +1,6 @@
 # make build   the programs, in dist/
 # make image   the runner image, in dist/: an OCI layout and archives for `docker load`
+# make webhook-image  the image of the webhook service, in the engine of DOCKER_HOST
 # make action  the action's programs, in dist/action, where releases have them
 # make demo    does all set-up and shows the main job
 # make test    does all set-up and runs the whole suite; make soak: the long form
@@ -10,9 +11,14 @@ VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/n
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 20s
 ROUNDS ?= 5
-# Which figures, such as Start/large, and flags of test/bench, such as -all.
+# Which figures, such as Start/large or Accept, and flags of test/bench, such as
+# -all, and of test/bench/webhook.
 BENCH ?= .
 BENCHFLAGS ?=
+WEBHOOKFLAGS ?=
+# The webhook service's image, of this machine's architecture.
+WEBHOOK_IMAGE ?= clipperregistry/webhook
+GOARCH ?= $(shell go env GOARCH)
 # References to push the image to, by commas; none: only build it.
 PUSH ?=
 
@@ -25,7 +31,7 @@ BUILD_LOADER = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w 
 ARCHES = amd64 arm64
 WITH_STACK = test/setup/with-stack.sh
 
-.PHONY: build image action demo test soak bench fuzz lint clean
+.PHONY: build image webhook-image action demo test soak bench fuzz lint clean
 .DEFAULT_GOAL := build
 
 build:
@@ -35,6 +41,13 @@ build:
 
 image: build
 	go run ./cmd/build-image -version '$(VERSION)' -revision '$(REVISION)' -push '$(PUSH)'
+
+# An engine's volume takes its owner from the directory data, which git cannot
+# keep empty.
+webhook-image:
+	mkdir -p dist/webhook/data
+	GOOS=linux GOARCH=$(GOARCH) $(GO_BUILD) -o dist/webhook/linux-$(GOARCH) ./cmd/clipper-runner
+	docker build --file webhook/Dockerfile --build-arg TARGETARCH=$(GOARCH) --tag $(WEBHOOK_IMAGE) dist/webhook
 
 action:
 	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(GO_BUILD) -o dist/action/linux-$(arch) ./cmd/clipper-runner && ) true
@@ -51,10 +64,12 @@ test: image
 soak: image
 	test/setup/install.sh
 	$(WITH_STACK) go test ./test/e2e -count=1 -timeout 24h -args -stacks 1000 -seed 0 -kills 200 -storekills 1000 -long
+	$(WITH_STACK) --engine-optional go test ./test/chaos -count=1 -timeout 24h -args -deliveries 50000 -seed 0
 
 bench: image
 	test/setup/install.sh
 	$(WITH_STACK) go test ./test/bench -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h -rounds $(ROUNDS) $(BENCHFLAGS)
+	$(WITH_STACK) --engine-optional go test ./test/bench/webhook -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h -rounds $(ROUNDS) $(WEBHOOKFLAGS)
 
 fuzz:
 	@set -e; for room in $$(go list ./...); do \
