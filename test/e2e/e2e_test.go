@@ -12,6 +12,9 @@
 //	-kills N    moments at which a layout is killed (default 12)
 //	-storekills N  moments at which a runner with a store is killed (default 100)
 //	-long       what takes minutes too
+//	-screenshots DIR  where TestWebhookBrowser writes pictures of the webhook
+//	            service's pages (default none): make those of webhook/screenshots with
+//	            -run TestWebhookBrowser -screenshots ../../webhook/screenshots
 package e2e
 
 import (

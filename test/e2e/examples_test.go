@@ -27,7 +27,7 @@ import (
 )
 
 // examplePages are the pages whose examples are run.
-var examplePages = []string{"README.md", "runnerimage/README.md", "ecs/README.md"}
+var examplePages = []string{"README.md", "runnerimage/README.md", "ecs/README.md", "webhook/README.md"}
 
 // TestExamples runs every block of a README that is marked "sh example", word
 // by word, in a shell that stops at the first command that fails. The lines

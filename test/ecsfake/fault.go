@@ -68,6 +68,13 @@ func (f *Fake) Inject(fault Fault) {
 	f.traffic.faults = append(f.traffic.faults, &fault)
 }
 
+// Heal ends all faults and lags.
+func (f *Fake) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.traffic.faults, f.traffic.failures, f.traffic.missing = nil, nil, 0
+}
+
 // Lag makes tasks, services and service deployments that are new from now on
 // missing in their first describes
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html: "The Amazon ECS

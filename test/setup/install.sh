@@ -9,11 +9,13 @@
 # With "packages" it brings the distribution's alone, with "root" also what else
 # needs root.
 set -euo pipefail
-setup=$(cd "$(dirname "$0")/../.." && pwd)/.setup
+here=$(cd "$(dirname "$0")" && pwd)
+setup=${here%/test/setup}/.setup
 
 # Every part is known by a command: "command package…". Debian 13 has the
 # docker command in a package of its own, which Debian 12 does not know. Docker
-# and containerd inflate with unpigz and igzip where they find them.
+# and containerd inflate with unpigz and igzip where they find them. postgres is
+# not on PATH in Debian.
 parts() {
 	cat <<-'END'
 		dockerd docker.io
@@ -40,6 +42,8 @@ parts() {
 		gcc gcc libc6-dev
 		unpigz pigz
 		igzip isal
+		postgres postgresql
+		chromium chromium fonts-dejavu-core
 	END
 }
 
@@ -87,9 +91,24 @@ install_node() {
 	)
 }
 
+# install_npm installs the packages of npm in the versions of their lock, and
+# lets none of them run anything.
+install_npm() {
+	local lock=package-lock.json from=$here/npm to=$setup/npm
+	! cmp --silent "$from/$lock" "$to/$lock" || return 0
+	echo "set-up: installing packages of npm"
+	rm -rf "$to.new"
+	mkdir -p "$to.new"
+	cp "$from/package.json" "$from/$lock" "$to.new"
+	npm ci --silent --ignore-scripts --prefix "$to.new" </dev/null
+	rm -rf "$to"
+	mv "$to.new" "$to"
+}
+
 # missing prints the packages of every part whose command is not there.
 missing() {
-	local command packages
+	local command packages PATH=$PATH
+	PATH=$PATH$(printf ':%s' /usr/lib/postgresql/*/bin)
 	while read -r command packages; do
 		command -v "$command" >/dev/null || printf '%s\n' "${packages// /$'\n'}"
 	done < <(parts) | sort -u
@@ -104,16 +123,20 @@ known() {
 }
 
 # A package that brings a service would start it. Debian asks policy-rc.d
-# first; ours says no, and the machine's own comes back afterwards.
+# first; ours says no, and the machine's own comes back afterwards. PostgreSQL
+# would also make a database cluster that nobody uses.
 policy=/usr/sbin/policy-rc.d
+no_cluster=/etc/postgresql-common/createcluster.d/clipper.conf
 forbid_services() {
 	[ ! -e "$policy" ] || [ -e "$policy.before-clipper" ] || mv "$policy" "$policy.before-clipper"
 	trap allow_services EXIT
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
+	mkdir -p "${no_cluster%/*}"
+	echo 'create_main_cluster = false' >"$no_cluster"
 }
 allow_services() {
-	rm -f "$policy"
+	rm -f "$policy" "$no_cluster"
 	[ ! -e "$policy.before-clipper" ] || mv "$policy.before-clipper" "$policy"
 }
 
@@ -172,6 +195,7 @@ command -v apt-get >/dev/null || {
 if [ -z "${1-}" ]; then
 	install_programs
 	install_node
+	install_npm
 fi
 # Administrators' commands are not on everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
