@@ -7,13 +7,14 @@ import (
 	"os"
 
 	"github.com/clipperregistry/runner/webhook"
+	"github.com/clipperregistry/runner/webhook/mask"
 )
 
 // redactor writes a log without secrets: those that the service was given, and
 // what looks like one. Each Write is a whole record, as those of slog are.
 type redactor struct {
 	to    io.Writer
-	known *webhook.Mask
+	known *mask.Mask
 }
 
 func (r redactor) Write(p []byte) (int, error) {
@@ -47,7 +48,7 @@ func newRedactor(to io.Writer, secrets ...string) redactor {
 	if to == nil {
 		to = os.Stderr
 	}
-	return redactor{to, webhook.NewMask(secrets...)}
+	return redactor{to, mask.New(secrets...)}
 }
 
 // secrets are all that the settings have.

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	ecsrules "github.com/clipperregistry/runner/ecs/rules"
-	"github.com/clipperregistry/runner/webhook"
+	"github.com/clipperregistry/runner/webhook/mask"
 )
 
 // Secrets is a part of *secretsmanager.Client.
@@ -39,7 +39,7 @@ const (
 // mask hides the values of the job's secrets, which a program may print. What
 // cannot be read now is an error, lest it be shown; what the service may not
 // read, or is not there any more, is shown.
-func (t *Tasks) mask(ctx context.Context, j Job) (*webhook.Mask, error) {
+func (t *Tasks) mask(ctx context.Context, j Job) (*mask.Mask, error) {
 	var all []string
 	for _, from := range slices.Sorted(maps.Values(j.Secrets)) {
 		values, err := t.values(ctx, from)
@@ -48,7 +48,7 @@ func (t *Tasks) mask(ctx context.Context, j Job) (*webhook.Mask, error) {
 		}
 		all = append(all, values...)
 	}
-	return webhook.NewMask(all...), nil
+	return mask.New(all...), nil
 }
 
 // values are those of a secret.

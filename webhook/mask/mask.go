@@ -1,4 +1,7 @@
-package webhook
+// Package mask takes secrets out of texts that people read. In go the values
+// and a text, which may be a line of a log; out comes the text with "***" for
+// each of them.
+package mask
 
 import (
 	"encoding/base64"
@@ -21,8 +24,8 @@ const (
 	shortestLine   = 16
 )
 
-// NewMask hides these.
-func NewMask(secrets ...string) *Mask {
+// New hides these.
+func New(secrets ...string) *Mask {
 	var all, pairs []string
 	for _, secret := range secrets {
 		for _, part := range parts(secret) {

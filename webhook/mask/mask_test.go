@@ -1,4 +1,4 @@
-package webhook_test
+package mask_test
 
 import (
 	"encoding/base64"
@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clipperregistry/runner/webhook"
+	"github.com/clipperregistry/runner/webhook/mask"
 )
 
 func TestMask(t *testing.T) {
 	const secret = `pass+word/with "all" & \ ÿþ`
-	m := webhook.NewMask(secret)
+	m := mask.New(secret)
 	quoted, err := json.Marshal(secret)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestMask(t *testing.T) {
 			}
 		}
 	}
-	if got := webhook.NewMask().Hide("nothing to hide"); got != "nothing to hide" {
+	if got := mask.New().Hide("nothing to hide"); got != "nothing to hide" {
 		t.Error(got)
 	}
 }
@@ -43,7 +43,7 @@ func TestMask(t *testing.T) {
 // take out of an object.
 func TestMaskParts(t *testing.T) {
 	const key = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA1\nB2C3\n-----END KEY-----\n"
-	m := webhook.NewMask(key, `{"user": "ada-lovelace", "port": 5432, "mode": "on", "key": "first-of-the-lines\nsecond-of-the-lines"}`, "short")
+	m := mask.New(key, `{"user": "ada-lovelace", "port": 5432, "mode": "on", "key": "first-of-the-lines\nsecond-of-the-lines"}`, "short")
 	for text, want := range map[string]string{
 		key:                             "***",
 		"MIIEpAIBAAKCAQEA1":             "***",
@@ -61,7 +61,7 @@ func TestMaskParts(t *testing.T) {
 // TestMaskOfTheLonger: nothing is left of a secret that begins with another.
 func TestMaskOfTheLonger(t *testing.T) {
 	for _, secrets := range [][]string{{"password", "password-and-more"}, {"password-and-more", "password"}} {
-		if text := webhook.NewMask(secrets...).Hide("it is password-and-more"); text != "it is ***" {
+		if text := mask.New(secrets...).Hide("it is password-and-more"); text != "it is ***" {
 			t.Errorf("with %q: %s", secrets, text)
 		}
 	}
