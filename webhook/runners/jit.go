@@ -21,7 +21,7 @@ type jit struct {
 	turn     []string               // that are asked next without a cause
 	listed   time.Time
 	swept    time.Time
-	told     int64 // the last delivery that was read
+	told     map[int64]bool // deliveries of the last reading, since toldFrom
 	toldFrom time.Time
 }
 
@@ -97,7 +97,7 @@ func (j *jit) listRepositories(ctx context.Context) error {
 	add := func(r hub.Repo) {
 		name := strings.ToLower(r.FullName)
 		if found[name] = j.repos[name]; found[name] == nil {
-			found[name] = &repository{Repo: r}
+			found[name] = &repository{Repo: r, stale: len(j.repos) > 0} // a delivery may have told of a new one
 			j.turn = append(j.turn, name)
 		}
 	}
@@ -118,25 +118,26 @@ func (j *jit) listRepositories(ctx context.Context) error {
 	return nil
 }
 
-// readDeliveries notes which repositories something has happened in.
+// readDeliveries notes which repositories something has happened in. Those of
+// the last minute are read again: one that was being stored then may be seen
+// after others that are numbered behind it.
 func (j *jit) readDeliveries(ctx context.Context) error {
-	began := j.config.Now()
+	began, told := j.config.Now(), map[int64]bool{}
 	f := database.DeliveryFilter{App: j.github.AppID(), Installation: j.owner.Repo.Installation, Event: "workflow_job", Since: j.toldFrom}
 	for d, err := range j.config.Store.Deliveries(ctx, f) {
 		if err != nil {
 			return err
 		}
-		if d.Seq <= j.told {
+		if told[d.Seq] = true; j.told[d.Seq] {
 			continue
 		}
-		j.told = d.Seq
 		if r := j.repos[strings.ToLower(d.FullName)]; r != nil {
 			r.stale = true
 		} else if strings.EqualFold(j.owner.Organization, ownerPart(d.FullName)) {
 			j.listed = time.Time{} // a new one
 		}
 	}
-	j.toldFrom = began.Add(-time.Minute) // what is being stored now has an older time
+	j.told, j.toldFrom = told, began.Add(-time.Minute)
 	return nil
 }
 
