@@ -116,6 +116,11 @@ func (t *Tasks) value(ctx context.Context, from string) (string, error) {
 	if err := json.Unmarshal([]byte(value), &members); err != nil {
 		return "", nil // which no task can have
 	}
-	member, _ := members[ref.Key].(string)
-	return member, nil
+	member, there := members[ref.Key]
+	if !there {
+		return "", nil // likewise
+	}
+	// A number, too, as ECS spells it
+	// (https://github.com/aws/amazon-ecs-agent/blob/master/agent/asm/asm.go).
+	return fmt.Sprint(member), nil
 }

@@ -80,3 +80,23 @@ func TestSecretsUnread(t *testing.T) {
 		t.Errorf("it was told %d times", n)
 	}
 }
+
+// TestNumbersAreHidden: a secret that is a member of another and no string is
+// hidden as ECS gives it to the program.
+func TestNumbersAreHidden(t *testing.T) {
+	w := newWorld(t)
+	name, value := "numbers", `{"pin": 48151623}`
+	created, err := secretsmanager.NewFromConfig(w.Config()).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.role = w.trusted(t, "reader", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue", "logs:*"], "Resource": "*"}}`)
+	described := w.task(`echo "pin $PIN"`)
+	described.Secrets = map[string]string{"PIN": *created.ARN + ":pin::"}
+	j := task.Of(run("numbers"), described)
+	arn := w.start(t, j)
+	w.ends(t, arn, j)
+	if got := w.lines(t, arn, j); !strings.HasSuffix(got, "\nrun: pin ***") {
+		t.Errorf("the log is\n%s", got)
+	}
+}
