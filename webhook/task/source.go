@@ -98,7 +98,7 @@ func (t *Tasks) handOver(ctx context.Context, j Job) error {
 		return nil
 	}
 	name := t.parameter(j.Source)
-	key := t.region(j) + " " + name
+	key := fmt.Sprintf("%s %s %d", t.region(j), name, j.Source.Installation) // with which its tokens end
 	t.mu.Lock()
 	good := time.Until(t.tokens[key]) > tokenLeft
 	t.mu.Unlock()

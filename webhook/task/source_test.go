@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,5 +182,27 @@ func TestFork(t *testing.T) {
 		if j := task.Of(&approved, &with); j.Unprivileged || j.Source.Anonymous {
 			t.Errorf("%s, approved: %+v", name, j)
 		}
+	}
+}
+
+// TestInstalledAgain: once the App was installed anew, the token is one of the
+// new installation: GitHub has revoked those of the one before.
+func TestInstalledAgain(t *testing.T) {
+	w := newWorld(t)
+	var asked []int64
+	w.Checkout = task.Checkout{Image: w.Image, Token: func(_ context.Context, of task.Source) (string, time.Time, error) {
+		asked = append(asked, of.Installation)
+		return sourceToken, time.Now().Add(time.Hour), nil
+	}}
+	described := w.task("true")
+	described.Checkout = true
+	for _, r := range []*webhook.Run{run("before"), run("after"), run("then")} {
+		if r.ID != "before" {
+			r.Installation = 4
+		}
+		w.start(t, task.Of(r, described))
+	}
+	if !slices.Equal(asked, []int64{3, 4}) || w.Calls("ssm:PutParameter") != 2 {
+		t.Errorf("tokens were made for the installations %v", asked)
 	}
 }

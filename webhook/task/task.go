@@ -96,7 +96,7 @@ type Tasks struct {
 	Log  *slog.Logger // default: slog.Default
 
 	mu      sync.Mutex
-	tokens  map[string]time.Time // until when they are good, by parameter
+	tokens  map[string]time.Time // until when they are good, by parameter and installation
 	secrets map[string]secret    // by where they come from
 }
 
