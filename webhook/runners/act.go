@@ -114,7 +114,12 @@ func unsure(err error) bool {
 	return errors.Is(err, task.ErrLost) || errors.Is(err, errAtWork) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// store keeps what was begun, unless another replica has the set by now: what
+// that one has begun is there then.
 func (s *set) store(ctx context.Context) error {
+	if err := s.keep(ctx); err != nil {
+		return err
+	}
 	text, err := s.encode()
 	if err != nil {
 		return err
