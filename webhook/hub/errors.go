@@ -91,7 +91,7 @@ func (h *Hub) refused(resp *http.Response, q request) error {
 	}
 	r := &refusal{status: resp.StatusCode, message: short(body.Message)}
 	switch code := resp.StatusCode; {
-	case code == http.StatusTooManyRequests, code == http.StatusForbidden && limiting(resp, r.message):
+	case code == http.StatusTooManyRequests, code == http.StatusForbidden && limiting(resp):
 		return h.limited(resp)
 	case code == http.StatusForbidden && strings.Contains(r.message, "suspended"),
 		code == http.StatusNotFound, code == http.StatusGone, code == http.StatusUnavailableForLegalReasons:
@@ -127,10 +127,18 @@ func short(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), 400)], "")
 }
 
+// The headers of limits.
+const (
+	retryAfter = "Retry-After"
+	remaining  = "X-Ratelimit-Remaining"
+	resetAt    = "X-Ratelimit-Reset"
+)
+
 // limiting tells a limit from a refusal
-// (https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api#rate-limit-errors).
-func limiting(resp *http.Response, message string) bool {
-	return resp.Header.Get("Retry-After") != "" || resp.Header.Get("X-Ratelimit-Remaining") == "0" || strings.Contains(message, "rate limit")
+// (https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api#rate-limit-errors);
+// the wire gives those of secondary limits a time.
+func limiting(resp *http.Response) bool {
+	return resp.Header.Get(retryAfter) != "" || resp.Header.Get(remaining) == "0"
 }
 
 // leastPause is what GitHub asks for where it names no time.
@@ -138,24 +146,23 @@ const leastPause = time.Minute
 
 func (h *Hub) limited(resp *http.Response) error {
 	now := h.now()
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+	if seconds, err := strconv.Atoi(resp.Header.Get(retryAfter)); err == nil && seconds >= 0 {
 		return &Limited{Until: now.Add(time.Duration(max(seconds, 1)) * time.Second), Secondary: true}
 	}
-	if resp.Header.Get("X-Ratelimit-Remaining") != "0" {
+	if resp.Header.Get(remaining) != "0" {
 		return &Limited{Until: now.Add(leastPause), Secondary: true}
 	}
-	seconds, _ := strconv.ParseInt(resp.Header.Get("X-Ratelimit-Reset"), 10, 64)
+	seconds, _ := strconv.ParseInt(resp.Header.Get(resetAt), 10, 64)
 	return &Limited{Until: h.reset(time.Unix(seconds, 0))}
 }
 
-// reset is when a limit ends, of which GitHub tells by its own clock: within
-// the next hour.
+// reset is when the hour's limit ends, which is within the next hour.
 func (h *Hub) reset(at time.Time) time.Time {
-	wait := at.Sub(h.Now())
-	if wait <= 0 || wait > 2*time.Hour {
-		wait = leastPause
+	now := h.now()
+	if wait := at.Sub(now); wait <= 0 || wait > 2*time.Hour {
+		return now.Add(leastPause)
 	}
-	return h.now().Add(wait)
+	return at
 }
 
 // needed is the permission that an operation needs: as GitHub says, else as

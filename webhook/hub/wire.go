@@ -1,9 +1,13 @@
 package hub
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -22,7 +26,8 @@ const maxAnswer = 40 << 20
 var errTooLarge = errors.New("GitHub's answer is too large")
 
 // wire is what all requests go through, those for tokens too. It reads the time
-// off the answers, and bounds them.
+// off the answers, bounds them, and says of limits what the library, which keeps
+// from asking while one lasts, would read wrongly.
 type wire struct {
 	next http.RoundTripper
 	now  func() time.Time
@@ -42,7 +47,37 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.skew.Store(int64(date.Sub(w.now())))
 	}
 	resp.Body = &bounded{body: resp.Body, left: maxAnswer}
+	w.limit(resp)
 	return resp, nil
+}
+
+// limit has an answer tell of limits by this machine's clock, and of a secondary
+// one for how long: without a time, the library takes it to last for the rest of
+// the hour's budget
+// (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
+func (w *wire) limit(resp *http.Response) {
+	if seconds, err := strconv.ParseInt(resp.Header.Get(resetAt), 10, 64); err == nil {
+		resp.Header.Set(resetAt, strconv.FormatInt(time.Unix(seconds, 0).Add(-w.lead()).Unix(), 10))
+	}
+	if resp.StatusCode == http.StatusForbidden && !limiting(resp) && tooFast(resp) {
+		resp.Header.Set(retryAfter, strconv.Itoa(int(leastPause/time.Second)))
+	}
+}
+
+// tooFast reads in a refusal whether it is one of a secondary limit, and leaves
+// it to be read again.
+func tooFast(resp *http.Response) bool {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage)) // who reads on meets the error
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), resp.Body), resp.Body}
+	var body struct {
+		Message string `json:"message"`
+		URL     string `json:"documentation_url"`
+	}
+	_ = json.Unmarshal(text, &body) // a proxy's is HTML
+	return strings.Contains(body.Message, "rate limit") || strings.HasSuffix(body.URL, "-rate-limits")
 }
 
 // lead is how far GitHub's clock is ahead. Dates have seconds: less than two
