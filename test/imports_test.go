@@ -148,7 +148,7 @@ var walls = []wall{
 		because: "it runs in tasks beside code that nobody knows, with an archive that anybody made: it has Go's standard library, a directory and one host"},
 	{room: "webhook/task", rooms: []string{"ecs", "ecs/deploy", "ecs/rules", "ecs/run", "ecs/watch", "runnerimage/oci", "webhook", "webhook/mask", "webhook/rules"}, imports: []string{"net/http/...", "os/..."}, links: []string{"github.com/google/go-github/...", "database/sql/...", "github.com/riverqueue/..."},
 		because: "it runs jobs that are decided, through the few calls that it declares; what becomes of a run in the service's books and on GitHub is its callers'"},
-	{room: "webhook/work", rooms: []string{"ecs", "ecs/watch", "webhook", "webhook/database", "webhook/hub", "webhook/rules", "webhook/task"}, imports: []string{"net/http/...", "os/...", "database/sql/...", "github.com/google/go-github/...", "github.com/aws/..."},
+	{room: "webhook/work", rooms: []string{"ecs", "ecs/watch", "webhook", "webhook/database", "webhook/hub", "webhook/mask", "webhook/rules", "webhook/task"}, imports: []string{"net/http/...", "os/...", "database/sql/...", "github.com/google/go-github/...", "github.com/aws/..."},
 		because: "it is the story of a run, told with the words of the rooms: it asks GitHub, ECS and the database through them alone"},
 	{room: "webhook/runners", rooms: []string{"webhook", "webhook/database", "webhook/hub", "webhook/rules", "webhook/task"}, imports: []string{"net/http/...", "os/...", "database/sql/...", "github.com/google/go-github/...", "github.com/riverqueue/..."},
 		because: "it keeps sets of tasks as large as GitHub wants them, and asks GitHub, ECS and the database through their rooms; scale sets alone have their own client, which is given a token and no key"},

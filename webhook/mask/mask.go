@@ -1,6 +1,8 @@
-// Package mask takes secrets out of texts that people read. In go the values
-// and a text, which may be a line of a log; out comes the text with "***" for
-// each of them.
+// Package mask takes secrets out of texts that people read. In go a text, which
+// may be a line of a log, and secrets that are known, or none; out comes the
+// text with "***" for each of them, and for what looks like one. A text is taken
+// as it is seen: escapes of terminals part no secret, and of them nothing but
+// colours comes out.
 package mask
 
 import (
@@ -41,7 +43,7 @@ func New(secrets ...string) *Mask {
 }
 
 // Hide is the text without them.
-func (m *Mask) Hide(text string) string { return m.replacer.Replace(text) }
+func (m *Mask) Hide(text string) string { return hide(text, m.replacer.Replace) }
 
 // parts are the secret and what of it is a secret by itself.
 func parts(secret string) []string {
@@ -66,7 +68,7 @@ func parts(secret string) []string {
 }
 
 func spellings(part string) []string {
-	all := []string{part, url.QueryEscape(part), url.PathEscape(part), strings.Trim(strconv.Quote(part), `"`)}
+	all := []string{part, Plain(part), url.QueryEscape(part), url.PathEscape(part), strings.Trim(strconv.Quote(part), `"`)}
 	if text, err := json.Marshal(part); err == nil {
 		all = append(all, strings.Trim(string(text), `"`))
 	}

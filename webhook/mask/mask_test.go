@@ -66,3 +66,19 @@ func TestMaskOfTheLonger(t *testing.T) {
 		}
 	}
 }
+
+// TestMaskInColours: what steers a terminal parts no secret, and a secret may
+// hold some of it.
+func TestMaskInColours(t *testing.T) {
+	m := mask.New("open-sesame", "with\x1b[31m a colour")
+	for text, want := range map[string]string{
+		"it is \x1b[1mopen-\x1b[0;32msesame\x1b[0m!": "it is ***!",
+		"open\x00-\x1b]8;;https://x\x1b\\sesame":     "***",
+		"\x1b[1mwith\x1b[31m a colour\x1b[0m":        "***",
+		"\x1b[1mclosed\x1b[0m\x1b[2K":                "\x1b[1mclosed\x1b[0m",
+	} {
+		if got := m.Hide(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}

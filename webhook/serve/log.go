@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/mask"
 )
 
@@ -24,7 +23,7 @@ func (r redactor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (r redactor) redact(text string) string { return webhook.Redact(r.known.Hide(text)) }
+func (r redactor) redact(text string) string { return mask.Redact(r.known.Hide(text)) }
 
 // told is an error whose text has no secrets.
 func (r redactor) told(err error) error {

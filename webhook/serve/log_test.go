@@ -10,9 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/clipperregistry/runner/ecs/watch"
 )
 
 // TestRedaction: no secret of the settings is in the log, however it comes
@@ -71,22 +68,6 @@ func TestNothingTold(t *testing.T) {
 		if strings.Contains(r.log.String()+ready+figures, secret) {
 			t.Errorf("%.20s… is told:\n%s", secret, r.log)
 		}
-	}
-}
-
-// TestLogLines: secrets are taken out of the lines of runs, private keys of
-// many lines, too, container by container.
-func TestLogLines(t *testing.T) {
-	clean := cleaner{secret: newRedactor(nil, webhookSecret).redact}
-	var got []string
-	for _, line := range []struct{ container, text string }{
-		{"run", "plain"}, {"run", "token ghs_" + strings.Repeat("a", 40) + "!"}, {"run", "is " + webhookSecret}, {"run", "-----BEGIN RSA PRIVATE KEY-----"},
-		{"db", "plain"}, {"db", "and another"}, {"run", "MIIEow"}, {"run", "what is no key"}, {"run", "-----END RSA PRIVATE KEY-----"}, {"run", "plain again"},
-	} {
-		got = append(got, clean.line(watch.Line{At: time.Now(), Container: line.container, Text: line.text}).Text)
-	}
-	if want := "plain|token ***!|is ***|***|plain|and another|***|what is no key|***|plain again"; strings.Join(got, "|") != want {
-		t.Errorf("the lines are %q", got)
 	}
 }
 

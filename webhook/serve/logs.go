@@ -3,13 +3,12 @@ package serve
 import (
 	"context"
 	"encoding/json"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/clipperregistry/runner/ecs/watch"
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/database"
+	"github.com/clipperregistry/runner/webhook/mask"
 	"github.com/clipperregistry/runner/webhook/rules"
 	"github.com/clipperregistry/runner/webhook/task"
 	"github.com/clipperregistry/runner/webhook/web"
@@ -20,7 +19,7 @@ import (
 type logs struct {
 	db     *database.DB
 	tasks  *tasks
-	secret func(string) string // takes out the service's own
+	secret func(string) string // takes out the service's own, and nothing that tells of a key
 	every  time.Duration       // that a run is looked at which has no task yet
 }
 
@@ -45,7 +44,7 @@ func (l logs) Tail(ctx context.Context, run webhook.Run, n int) ([]web.Line, err
 		texts[i] = l.secret(line.Text)
 	}
 	lines := make([]web.Line, len(read))
-	for i, text := range webhook.RedactLines(texts) {
+	for i, text := range mask.RedactLines(texts) {
 		lines[i] = web.Line{At: read[i].At, Container: read[i].Container, Text: text}
 	}
 	return lines, err
@@ -79,33 +78,18 @@ func (l logs) Follow(ctx context.Context, run webhook.Run, since time.Time, tell
 	}
 }
 
-// cleaner takes secrets out of the lines of a log, one after the other: a
-// private key has several.
+// cleaner takes secrets out of the lines of a log, one after the other.
 type cleaner struct {
 	secret func(string) string
-	keys   map[string]int // by container, how many lines its key may still have
+	lines  map[string]*mask.Lines // by container
 }
 
-// longestKey is how many lines a private key may have.
-const longestKey = 200
-
-// keyLine is one between a key's first and last.
-var keyLine = regexp.MustCompile(`^[A-Za-z0-9+/=]+\s*$`)
-
 func (c *cleaner) line(l watch.Line) web.Line {
-	if c.keys == nil {
-		c.keys = map[string]int{}
+	if c.lines == nil {
+		c.lines = map[string]*mask.Lines{}
 	}
-	text := c.secret(l.Text)
-	switch key := strings.Contains(l.Text, "PRIVATE KEY-----"); {
-	case key && strings.Contains(l.Text, "-----END "):
-		text, c.keys[l.Container] = "***", 0
-	case key && strings.Contains(l.Text, "-----BEGIN "):
-		text, c.keys[l.Container] = "***", longestKey
-	case c.keys[l.Container] > 0:
-		if c.keys[l.Container]--; keyLine.MatchString(l.Text) {
-			text = "***"
-		}
+	if c.lines[l.Container] == nil {
+		c.lines[l.Container] = new(mask.Lines)
 	}
-	return web.Line{At: l.At, Container: l.Container, Text: text}
+	return web.Line{At: l.At, Container: l.Container, Text: c.lines[l.Container].Redact(c.secret(l.Text))}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/hub"
+	"github.com/clipperregistry/runner/webhook/mask"
 	"github.com/clipperregistry/runner/webhook/reconcile"
 	"github.com/clipperregistry/runner/webhook/task"
 	"github.com/clipperregistry/runner/webhook/web"
@@ -15,8 +16,8 @@ import (
 
 // Tail has the last lines of a run, at most n, as the pages show them.
 func Tail(ctx context.Context, aws *AWS, run webhook.Run, n int) ([]web.Line, error) {
-	t := &task.Tasks{Region: aws.Region, ECS: aws.ECS, Logs: aws.Logs}
-	return logs{tasks: &tasks{of: map[int64]*task.Tasks{run.App: t}}, secret: webhook.Redact}.Tail(ctx, run, n)
+	t := &task.Tasks{Region: aws.Region, ECS: aws.ECS, Logs: aws.Logs, Parameters: aws.Parameters, Secrets: aws.Secrets, Log: slog.New(slog.DiscardHandler)}
+	return logs{tasks: &tasks{of: map[int64]*task.Tasks{run.App: t}}, secret: mask.New().Hide}.Tail(ctx, run, n)
 }
 
 // Reconcile has an inbox take in what GitHub has sent for an App and the inbox

@@ -214,7 +214,7 @@ func (s *service) openPages(a *app, tasks *tasks) error {
 	c := web.Config{
 		URL: a.URL, App: a.ID, ClientID: a.ClientID, ClientSecret: a.ClientSecret, GitHubURL: a.gitHub(), APIURL: a.api(),
 		Key: []byte(s.CookieKeys[0]), Books: s.db, Orders: orders{s.db, s.work}, Rulebook: rulebook{a.ID, s.work},
-		Logs: logs{s.db, tasks, s.log.redact, time.Second}, Log: s.tell,
+		Logs: logs{s.db, tasks, s.log.known.Hide, time.Second}, Log: s.tell,
 	}
 	for _, key := range s.CookieKeys[1:] {
 		c.OldKeys = append(c.OldKeys, []byte(key))

@@ -10,6 +10,7 @@ import (
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/database"
 	"github.com/clipperregistry/runner/webhook/hub"
+	"github.com/clipperregistry/runner/webhook/mask"
 	"github.com/clipperregistry/runner/webhook/rules"
 )
 
@@ -105,7 +106,7 @@ func summary(run *webhook.Run, lines []string) string {
 // tail joins the last of the lines, as many as there is room for.
 func tail(lines []string, most int) string {
 	first, size := len(lines), 0
-	clean := webhook.RedactLines(lines)
+	clean := mask.RedactLines(lines)
 	for first > 0 {
 		line := printable(clean[first-1])
 		if size += len(line) + 1; size > most && first < len(lines) {
@@ -129,22 +130,18 @@ func fenced(text string) string {
 // ticks are more of them than a fence of a sensible length can hold.
 var ticks = regexp.MustCompile("`{33,}")
 
-// escapes are those of terminals.
-var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])`)
+// overwritten is what a carriage return had other characters take the place of,
+// as a progress bar does.
+var overwritten = regexp.MustCompile(`(?m)^.*\r([^\r\n])`)
 
 // printable is a text without what moves cursors and changes colours.
 func printable(s string) string {
-	s = ticks.ReplaceAllString(escapes.ReplaceAllString(s, ""), strings.Repeat("`", 32))
-	return strings.Map(func(c rune) rune {
-		if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
-			return -1
-		}
-		return c
-	}, s)
+	s = overwritten.ReplaceAllString(mask.Plain(s), "$1")
+	return ticks.ReplaceAllString(strings.ReplaceAll(s, "\r", ""), strings.Repeat("`", 32))
 }
 
 // redact takes out of a text what looks like a secret.
-func redact(s string) string { return webhook.Redact(s) }
+func redact(s string) string { return mask.Redact(s) }
 
 // buttons are what people may ask for: at most three, in GitHub's lengths.
 func buttons(run *webhook.Run) []hub.Action {

@@ -19,6 +19,9 @@ func TestShown(t *testing.T) {
 	}{
 		{"lines", []string{"one", "two"}, "```text\none\ntwo\n```"},
 		{"colours", []string{"\x1b[1;31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07 \r\x00"}, "```text\nred link \n```"},
+		{"a progress bar", []string{"10%\r50%\rdone\r", "line\r"}, "```text\ndone\nline\n```"},
+		{"a token in colours", []string{"\x1b[01;31m\x1b[Kghp_\x1b[m\x1b[K" + strings.Repeat("aB3", 12)}, "```text\n***\n```"},
+		{"a key in colours", []string{"\x1b[1m-----BEGIN RSA\x1b[0m PRIVATE KEY-----", "\x1b[2mMIIE\x1b[0m", "abc="}, "```text\n***\n***\n***\n```"},
 		{"a token", []string{"x " + token + " y"}, "```text\nx *** y\n```"},
 		{"a key of AWS", []string{"AKIAIOSFODNN7EXAMPLE."}, "```text\n***.\n```"},
 		{"a private key", []string{"-----BEGIN RSA PRIVATE KEY-----MIIE"}, "```text\n***\n```"},
