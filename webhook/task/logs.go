@@ -30,7 +30,7 @@ func (t *Tasks) Explain(ctx context.Context, truth Truth, j Job) (Truth, error) 
 	}
 	truth.end(seen)
 	if truth.checkoutFailed() {
-		lines, err := t.tail(ctx, truth.Task, t.parts(j)[1], 1)
+		lines, err := t.tail(ctx, truth.Task, t.parts(j)[1], time.Time{}, 1)
 		if err != nil {
 			return truth, err
 		}
@@ -45,31 +45,44 @@ func (t *Tasks) Explain(ctx context.Context, truth Truth, j Job) (Truth, error) 
 // oldest first, without the values of the job's secrets. Container is "run",
 // "checkout" or the name of a service.
 func (t *Tasks) Tail(ctx context.Context, arn string, j Job, n int) ([]watch.Line, error) {
-	mask, err := t.mask(ctx, j)
+	return t.Before(ctx, arn, j, time.Time{}, n)
+}
+
+// Before is Tail for the lines before a time; zero is after the last one.
+func (t *Tasks) Before(ctx context.Context, arn string, j Job, end time.Time, n int) ([]watch.Line, error) {
+	veil, err := t.veil(ctx, j)
 	if err != nil {
 		return nil, err
 	}
 	var lines []watch.Line
 	for _, p := range t.parts(j) {
-		more, err := t.tail(ctx, arn, p, n)
+		more, err := t.tail(ctx, arn, p, end, n)
 		if err != nil {
 			return nil, err
 		}
 		lines = append(lines, more...)
 	}
-	for i := range lines {
-		lines[i].Text = mask.Hide(lines[i].Text)
-	}
 	slices.SortStableFunc(lines, func(a, b watch.Line) int { return a.At.Compare(b.At) })
-	return lines, nil
+	var told []watch.Line
+	for _, line := range lines {
+		if line, ok := veil.through(line); ok {
+			told = append(told, line)
+		}
+	}
+	return told, nil
 }
 
-// tail reads the last lines of a container; one that has said nothing has none.
-func (t *Tasks) tail(ctx context.Context, arn string, p watch.Part, n int) ([]watch.Line, error) {
+// tail reads the last lines of a container before a time, if that is not zero;
+// one that has said nothing has none.
+func (t *Tasks) tail(ctx context.Context, arn string, p watch.Part, end time.Time, n int) ([]watch.Line, error) {
 	stream := p.Prefix + "/" + p.Name + "/" + watch.ID(arn)
-	out, err := t.Logs(p.Region).GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+	in := &cloudwatchlogs.GetLogEventsInput{
 		LogGroupName: &p.Group, LogStreamName: &stream, StartFromHead: aws.Bool(false), Limit: aws.Int32(int32(min(max(n, 1), mostTail))),
-	})
+	}
+	if !end.IsZero() {
+		in.EndTime = aws.Int64(end.UnixMilli())
+	}
+	out, err := t.Logs(p.Region).GetLogEvents(ctx, in)
 	var missing *logtypes.ResourceNotFoundException
 	if errors.As(err, &missing) {
 		return nil, nil
@@ -97,13 +110,21 @@ const mostTail = 10_000
 const followEvery = 2 * time.Second
 
 // Follow tells the lines of a task from a time on, zero for its beginning,
-// while they are written and as Tail has them, until the task has ended and all is told. The error
-// is a call's, or the context's cause. tell is called by one goroutine; a line
-// of the very time may be told again to who goes on from there.
+// while they are written and as Tail has them, until the task has ended and all
+// is told. The error is a call's, or the context's cause. tell is called by one
+// goroutine; a line of the very time may be told again to who goes on from
+// there.
 func (t *Tasks) Follow(ctx context.Context, arn string, j Job, since time.Time, tell func(watch.Line)) error {
-	mask, err := t.mask(ctx, j)
+	veil, err := t.veil(ctx, j)
 	if err != nil {
 		return err
+	}
+	if veil.withheld != "" && !since.IsZero() {
+		earlier, err := t.tail(ctx, arn, t.parts(j)[0], since, 1)
+		if err != nil {
+			return err
+		}
+		veil.told = len(earlier) > 0
 	}
 	tail := watch.NewTail(t.Logs, t.parts(j))
 	tail.Since = since
@@ -121,8 +142,11 @@ func (t *Tasks) Follow(ctx context.Context, arn string, j Job, since time.Time, 
 			n++
 		}
 		news, err := tail.Read(ctx, types.Task{TaskArn: &arn}, func(line watch.Line) {
-			if line, ok := seen.Hear(line); ok {
-				line.Text = mask.Hide(line.Text)
+			line, ok := seen.Hear(line)
+			if !ok {
+				return
+			}
+			if line, ok = veil.through(line); ok {
 				tell(named(line))
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	ecsrules "github.com/clipperregistry/runner/ecs/rules"
+	"github.com/clipperregistry/runner/ecs/watch"
 	"github.com/clipperregistry/runner/webhook/mask"
 )
 
@@ -26,6 +28,7 @@ type Secrets interface {
 // secret is one that jobs have, as it was read.
 type secret struct {
 	values []string // the last ones: a task keeps the one it began with
+	unread string   // why it cannot be read, and will not be soon
 	until  time.Time
 }
 
@@ -34,55 +37,110 @@ const (
 	// values of it are known.
 	secretFor  = 10 * time.Minute
 	mostValues = 3
+	// unreadFor is the same for one that could not be read: somebody may be
+	// about to give the permission.
+	unreadFor = time.Minute
 )
 
-// mask hides the values of the job's secrets, which a program may print. What
-// cannot be read now is an error, lest it be shown; what the service may not
-// read, or is not there any more, is shown.
-func (t *Tasks) mask(ctx context.Context, j Job) (*mask.Mask, error) {
-	var all []string
-	for _, from := range slices.Sorted(maps.Values(j.Secrets)) {
-		values, err := t.values(ctx, from)
-		if err != nil {
-			return nil, fmt.Errorf("secret %s, which the log is not to show: %w", from, err)
-		}
-		all = append(all, values...)
-	}
-	return mask.New(all...), nil
+// veil is what a job's log is seen through.
+type veil struct {
+	*mask.Mask
+	// withheld is told once in place of all that the program says, "" if its lines
+	// are told: of a secret that is not known, nothing can be hidden.
+	withheld string
+	told     bool
 }
 
-// values are those of a secret.
-func (t *Tasks) values(ctx context.Context, from string) ([]string, error) {
+// through is a line as it is told, if it is.
+func (v *veil) through(line watch.Line) (watch.Line, bool) {
+	if line.Container != program || v.withheld == "" {
+		line.Text = v.Hide(line.Text)
+		return line, true
+	}
+	first := !v.told
+	line.Text, v.told = v.withheld, true
+	return line, first
+}
+
+// veil hides the values of the job's secrets, which a program may print. What
+// cannot be read just now is an error.
+func (t *Tasks) veil(ctx context.Context, j Job) (*veil, error) {
+	var v veil
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(j.Secrets)) {
+		s, err := t.secret(ctx, j.Secrets[name])
+		if err != nil {
+			return nil, fmt.Errorf("secret %s, which the log is not to show: %w", j.Secrets[name], err)
+		}
+		if s.unread != "" && v.withheld == "" {
+			v.withheld = "clipper-runner: the log is withheld: the secret in " + name + " could not be hidden in it, since " + s.unread
+		}
+		all = append(all, s.values...)
+	}
+	v.Mask = mask.New(all...)
+	return &v, nil
+}
+
+// secret is what is known of one.
+func (t *Tasks) secret(ctx context.Context, from string) (secret, error) {
 	t.mu.Lock()
 	known := t.secrets[from]
 	t.mu.Unlock()
 	if time.Now().Before(known.until) {
-		return known.values, nil
+		return known, nil
 	}
 	value, err := t.value(ctx, from)
-	if code := (smithy.APIError)(nil); errors.As(err, &code) && slices.Contains(unreadable, code.ErrorCode()) {
-		t.log().WarnContext(ctx, "logs are shown with a secret's value in them: it cannot be read", "secret", from, "error", code.ErrorCode())
-		err = nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if value != "" && !slices.Contains(known.values, value) {
+	known.unread = unread(from, err)
+	switch {
+	case known.unread != "":
+		t.log().WarnContext(ctx, "logs are withheld: a secret that may be in them cannot be read", "secret", from, "error", err)
+	case err != nil:
+		return secret{}, err
+	case value != "" && !slices.Contains(known.values, value):
 		known.values = append(slices.Clone(known.values), value)
 		known.values = known.values[max(len(known.values)-mostValues, 0):]
 	}
 	known.until = time.Now().Add(secretFor)
+	if known.unread != "" {
+		known.until = time.Now().Add(unreadFor)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.secrets == nil {
 		t.secrets = map[string]secret{}
 	}
 	t.secrets[from] = known
-	return known.values, nil
+	return known, nil
 }
 
-// unreadable are the errors that stay.
-var unreadable = []string{"AccessDeniedException", "ResourceNotFoundException", "ParameterNotFound"}
+// Unread says why a secret that jobs have cannot be read here, and with it not
+// be hidden in logs; "" is that it can be.
+func (t *Tasks) Unread(ctx context.Context, from string) (why string, err error) {
+	s, err := t.secret(ctx, from)
+	return s.unread, err
+}
+
+// unread says what is to be done about an error that stays, "" for another.
+func unread(from string, err error) string {
+	var refused smithy.APIError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	switch refused.ErrorCode() {
+	case "AccessDeniedException":
+		permission := "secretsmanager:GetSecretValue"
+		if ref, err := ecsrules.ParseValueFrom(from); err == nil && ref.Service == ecsrules.ParameterStore {
+			permission = "ssm:GetParameter"
+		}
+		if strings.Contains(strings.ToLower(refused.ErrorMessage()), "kms") { // the secret's key is not let use
+			permission = "kms:Decrypt"
+		}
+		return "the service's role lacks " + permission + " for it"
+	case "ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound", "InvalidRequestException": // the last is deleted soon
+		return "it is not there any more"
+	}
+	return ""
+}
 
 // value reads one as ECS does.
 func (t *Tasks) value(ctx context.Context, from string) (string, error) {

@@ -46,11 +46,11 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 }
 
-// TestSecretsUnread: what cannot be read now is not shown, and what may never
-// be read is, with a warning.
+// TestSecretsUnread: a log is not shown while a secret that may be in it cannot
+// be read, and says so itself if that will stay.
 func TestSecretsUnread(t *testing.T) {
 	w := newWorld(t)
-	described := w.task(`echo "token $TOKEN"`)
+	described := w.task(`echo "token $TOKEN"; echo "and again $TOKEN"`)
 	described.Secrets = map[string]string{"TOKEN": w.parameter(t, "/token", "let-me-in")}
 	j := task.Of(run("unread"), described)
 	arn := w.start(t, j)
@@ -68,14 +68,22 @@ func TestSecretsUnread(t *testing.T) {
 	var log bytes.Buffer
 	w.Tasks.Log = slog.New(slog.NewTextHandler(&log, nil))
 	w.Parameters = func(string) task.Parameters { return ssm.NewFromConfig(stranger) }
-	if got := w.lines(t, arn, j); !strings.HasSuffix(got, "\nrun: token let-me-in") {
+	const want = "run: clipper-runner: the log is withheld: the secret in TOKEN could not be hidden in it, since the service's role lacks ssm:GetParameter for it"
+	if got := w.lines(t, arn, j); got != want {
 		t.Errorf("the log is\n%s", got)
+	}
+	for since, want := range map[time.Time]string{{}: want, time.Now(): ""} {
+		var followed []string
+		if err := w.Follow(t.Context(), arn, j, since, func(l watch.Line) { followed = append(followed, l.Container+": "+l.Text) }); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(followed, "\n"); got != want {
+			t.Errorf("followed since %v, it is\n%s", since, got)
+		}
 	}
 	if !strings.Contains(log.String(), "AccessDenied") || !strings.Contains(log.String(), "/token") || strings.Contains(log.String(), "let-me-in") {
 		t.Errorf("the service's log is %s", log.String())
 	}
-	w.Parameters = func(string) task.Parameters { return ssm.NewFromConfig(w.Config()) }
-	w.lines(t, arn, j)
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("it was told %d times", n)
 	}
@@ -97,6 +105,23 @@ func TestNumbersAreHidden(t *testing.T) {
 	arn := w.start(t, j)
 	w.ends(t, arn, j)
 	if got := w.lines(t, arn, j); !strings.HasSuffix(got, "\nrun: pin ***") {
+		t.Errorf("the log is\n%s", got)
+	}
+}
+
+// TestSecretsGone: what a secret was that is deleted is not known either.
+func TestSecretsGone(t *testing.T) {
+	w := newWorld(t)
+	described := w.task(`echo "token $TOKEN"`)
+	described.Secrets = map[string]string{"TOKEN": w.parameter(t, "/gone", "let-me-in")}
+	j := task.Of(run("gone"), described)
+	arn := w.start(t, j)
+	w.ends(t, arn, j)
+	name := "/gone"
+	if _, err := ssm.NewFromConfig(w.Config()).DeleteParameter(t.Context(), &ssm.DeleteParameterInput{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lines(t, arn, j); !strings.HasSuffix(got, "since it is not there any more") || strings.Contains(got, "let-me-in") {
 		t.Errorf("the log is\n%s", got)
 	}
 }
