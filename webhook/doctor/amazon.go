@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+
+	"github.com/clipperregistry/runner/webhook/serve"
 )
 
 // amazon looks at what the policy has tasks run in. Without clusters, the
@@ -35,7 +37,21 @@ func (c Checkup) amazon(ctx context.Context) []Finding {
 		place := c.policy.Clusters[name]
 		found = append(found, c.cluster(ctx, name, cmp.Or(place.Region, c.AWS.Region), place.Cluster))
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.policy.Secrets)) {
+		found = append(found, c.secret(ctx, name, c.policy.Secrets[name].ARN))
+	}
 	return found
+}
+
+// secret looks whether one can be hidden in logs.
+func (c Checkup) secret(ctx context.Context, name, arn string) Finding {
+	switch why, err := serve.Unread(ctx, c.AWS, arn); {
+	case err != nil:
+		return Finding{Warn, "secrets", fmt.Sprintf("secret %s of the policy: %s", name, short(err)), ""}
+	case why != "":
+		return Finding{Warn, "secrets", fmt.Sprintf("secret %s of the policy: %s", name, why), "or no log of a program that has it is shown; webhook/task/README.md has the permissions"}
+	}
+	return Finding{OK, "secrets", fmt.Sprintf("secret %s of the policy can be hidden in logs", name), ""}
 }
 
 // cluster looks whether tasks can be started in one.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/clipperregistry/runner/test/ecsfake"
 	"github.com/clipperregistry/runner/webhook/doctor"
@@ -22,6 +24,10 @@ func TestAmazon(t *testing.T) {
 	if _, err := ecs.NewFromConfig(fake.Config()).CreateCluster(t.Context(), &ecs.CreateClusterInput{ClusterName: aws.String("ci")}); err != nil {
 		t.Fatal(err)
 	}
+	token, value := "/token", "let-me-in"
+	if _, err := ssm.NewFromConfig(fake.Config()).PutParameter(t.Context(), &ssm.PutParameterInput{Name: &token, Value: &value, Type: types.ParameterTypeSecureString}); err != nil {
+		t.Fatal(err)
+	}
 	w := newWorld(t)
 	w.policy(t, `version: 1
 repositories: ["acme/*"]
@@ -29,6 +35,9 @@ workflows: true
 clusters:
   default: { cluster: ci, subnets: [subnet-0a1b2c3d], execution_role: "arn:aws:iam::111122223333:role/e" }
   forks: { cluster: nowhere, subnets: [subnet-0a1b2c3d], execution_role: "arn:aws:iam::111122223333:role/e" }
+secrets:
+  there: { arn: "arn:aws:ssm:eu-central-1:123456789012:parameter/token", repositories: ["acme/*"] }
+  gone: { arn: "arn:aws:ssm:eu-central-1:123456789012:parameter/gone", repositories: ["acme/*"] }
 `)
 	w.AWS = &serve.AWS{Config: fake.Config()}
 	found := w.Look(t.Context())
@@ -37,6 +46,7 @@ clusters:
 		what, text string
 	}{
 		{doctor.OK, "aws", "arn:aws"}, {doctor.OK, "ecs", "cluster default (ci in"}, {doctor.Bad, "ecs", "cluster forks (nowhere in"}, {doctor.Warn, "policy", "CLIPPER_WEBHOOK_IMAGE"},
+		{doctor.OK, "secrets", "secret there of the policy"}, {doctor.Warn, "secrets", "secret gone of the policy: it is not there any more"},
 	} {
 		if !find(found, want.level, want.what, want.text) {
 			t.Errorf("no %s %s %q in %v", want.level, want.what, want.text, found)

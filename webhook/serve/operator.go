@@ -20,6 +20,13 @@ func Tail(ctx context.Context, aws *AWS, run webhook.Run, n int) ([]web.Line, er
 	return logs{tasks: &tasks{of: map[int64]*task.Tasks{run.App: t}}, secret: mask.New().Hide}.Tail(ctx, run, n)
 }
 
+// Unread says why the logs of programs that have a secret are withheld, "" if
+// they are not. A secret is the ARN by which the policy has it.
+func Unread(ctx context.Context, aws *AWS, secret string) (why string, err error) {
+	t := task.Tasks{Parameters: aws.Parameters, Secrets: aws.Secrets, Log: slog.New(slog.DiscardHandler)}
+	return t.Unread(ctx, secret)
+}
+
 // Reconcile has an inbox take in what GitHub has sent for an App and the inbox
 // lacks. A service may do the same at that time.
 func Reconcile(ctx context.Context, aws *AWS, a App, inbox reconcile.Inbox) (reconcile.Result, error) {
