@@ -50,8 +50,10 @@ func RedactLines(lines []string) []string {
 	var l Lines
 	for i, line := range lines {
 		if plain := Plain(line); l.left == 0 && marks(plain, "END") && !marks(plain, "BEGIN") {
-			for k := i - 1; k >= 0 && k >= i-LongestKey && inKey(Plain(lines[k])); k-- {
-				clean[k] = "***"
+			for k := i - 1; k >= max(0, i-LongestKey) && !marks(Plain(lines[k]), "END"); k-- {
+				if inKey(Plain(lines[k])) {
+					clean[k] = "***"
+				}
 			}
 		}
 		clean[i] = l.Redact(line)

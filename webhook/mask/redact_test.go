@@ -38,6 +38,7 @@ func TestRedactLines(t *testing.T) {
 		{"whole", []string{"cat key", begin, "MIIEpAIB", "AAKCAQEA", "abc=", end, "done"}, []string{"cat key", "***", "***", "***", "***", "***", "done"}},
 		{"behind names", []string{"run | " + begin, "run | MIIEpAIB", "service-db | it is ready", "run | abc=", "run | " + end}, []string{"***", "***", "service-db | it is ready", "***", "***"}},
 		{"its end", []string{"it starts", "MIIEpAIB", "abc=", end, "done"}, []string{"it starts", "***", "***", "***", "done"}},
+		{"its end behind names", []string{"run | MIIEpAIB", "service-db | it is ready", "run | abc=", "run | " + end}, []string{"***", "service-db | it is ready", "***", "***"}},
 		{"its beginning", []string{"it starts", begin, "MIIEpAIB"}, []string{"it starts", "***", "***"}},
 		{"in colours", []string{"\x1b[1m-----BEGIN\x1b[0m PRIVATE KEY-----", "\x1b[2mMIIEpAIB\x1b[0m", "\x1b[32mdone!\x1b[0m"}, []string{"***", "***", "\x1b[32mdone!\x1b[0m"}},
 		{"its end in colours", []string{"\x1b[2mMIIEpAIB\x1b[0m", "-----\x1b[1mEND PRIVATE KEY-----", "done!"}, []string{"***", "***", "done!"}},

@@ -55,16 +55,15 @@ func (l logs) Follow(ctx context.Context, run webhook.Run, since time.Time, tell
 	if _, ok := job(run); !ok {
 		return nil
 	}
-	clean, told := cleaner{secret: l.secret}, ""
+	told := ""
 	for {
 		now, err := l.db.Run(ctx, run.ID)
 		if err != nil {
 			return err
 		}
-		if now.Task != told {
+		if now.Task != "" && now.Task != told { // between two attempts there is none
 			told = now.Task
-			j, _ := job(now)
-			if err := l.tasks.Follow(ctx, now.Task, j, since, func(line watch.Line) { tell(clean.line(line)) }); err != nil {
+			if err := l.follow(ctx, now, since, tell); err != nil {
 				return err
 			}
 			continue
@@ -76,6 +75,23 @@ func (l logs) Follow(ctx context.Context, run webhook.Run, since time.Time, tell
 			return err
 		}
 	}
+}
+
+// follow tells the lines of one attempt. Who comes back may do so within a
+// private key, which is known by what was told before.
+func (l logs) follow(ctx context.Context, run webhook.Run, since time.Time, tell func(web.Line)) error {
+	j, _ := job(run)
+	clean := cleaner{secret: l.secret}
+	if !since.IsZero() {
+		earlier, err := l.tasks.Before(ctx, run.Task, j, since, mask.LongestKey)
+		if err != nil {
+			return err
+		}
+		for _, line := range earlier {
+			clean.line(line)
+		}
+	}
+	return l.tasks.Follow(ctx, run.Task, j, since, func(line watch.Line) { tell(clean.line(line)) })
 }
 
 // cleaner takes secrets out of the lines of a log, one after the other.

@@ -117,6 +117,14 @@ func (t *tasks) Tail(ctx context.Context, arn string, j task.Job, n int) ([]watc
 	return of.Tail(ctx, arn, j, n)
 }
 
+func (t *tasks) Before(ctx context.Context, arn string, j task.Job, end time.Time, n int) ([]watch.Line, error) {
+	of, err := t.app(j)
+	if err != nil {
+		return nil, err
+	}
+	return of.Before(ctx, arn, j, end, n)
+}
+
 func (t *tasks) Follow(ctx context.Context, arn string, j task.Job, since time.Time, tell func(watch.Line)) error {
 	of, err := t.app(j)
 	if err != nil {
