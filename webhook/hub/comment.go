@@ -25,8 +25,12 @@ type Comment struct {
 // maxComment is the longest body, in characters; here they are bytes.
 const maxComment = 65536
 
-// mark is the marker as the comment has it, in its first line.
-func (c Comment) mark() string { return "<!-- clipper:" + c.Marker + " -->" }
+// mark is the marker as the comment has it, in its first line. Names of rules
+// may have two hyphens in a row, comments of HTML may not
+// (https://github.github.com/gfm/#html-comment).
+func (c Comment) mark() string {
+	return "<!-- clipper:" + strings.ReplaceAll(c.Marker, "--", "-%2D") + " -->"
+}
 
 // PutComment makes the comment be as it is to be, and returns its ID. It may be
 // called again after whatever error. One that somebody deleted while its ID was
@@ -39,7 +43,7 @@ func (h *Hub) PutComment(ctx context.Context, r Repo, c Comment) (id int64, err 
 }
 
 func (h *Hub) putComment(ctx context.Context, r Repo, c Comment) (int64, error) {
-	if c.Marker == "" || strings.ContainsAny(c.Marker, "<> \n") || strings.Contains(c.Marker, "--") {
+	if c.Marker == "" || strings.ContainsAny(c.Marker, "<>% \n") {
 		return 0, fmt.Errorf("%w: %q is no marker", ErrInvalid, c.Marker)
 	}
 	if c.ID == 0 {
