@@ -70,6 +70,13 @@ func TestFindings(t *testing.T) {
 		{"poor secret", func(_ *testing.T, w *world) { w.app0().Secrets = []string{strings.Repeat("ab", 20)} }, doctor.Bad, "secrets", "few characters"},
 		{"one secret for two", func(_ *testing.T, w *world) { w.Settings.CookieKeys = w.app0().Secrets }, doctor.Bad, "secrets", "cookies, too"},
 		{"poor cookie key", func(_ *testing.T, w *world) { w.Settings.CookieKeys = []string{strings.Repeat("0", 40)} }, doctor.Bad, "secrets", "cookies is made of few"},
+		{"a key for all", func(t *testing.T, w *world) {
+			file := filepath.Join(t.TempDir(), "key.pem")
+			if err := os.WriteFile(file, []byte(w.app0().Key.PEM), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			w.app0().Key = serve.Key{File: file}
+		}, doctor.Warn, "private key", "key.pem has mode 0644"},
 		{"no policy", func(_ *testing.T, w *world) { w.Settings.Policy = "" }, doctor.Warn, "policy", "none"},
 		{"broken policy", func(t *testing.T, w *world) { w.policy(t, "version: 2\n") }, doctor.Bad, "policy", "version"},
 		{"policy for nothing", func(t *testing.T, w *world) { w.policy(t, "version: 1\nrepositories: [\"acme/*\"]\n") }, doctor.Bad, "policy", "nothing run"},

@@ -19,6 +19,9 @@ func (c Checkup) settings() []Finding {
 		found = one(OK, "settings", fmt.Sprintf("%d %s", len(c.Settings.Apps), plural(len(c.Settings.Apps), "App", "Apps")), "")
 	}
 	for _, a := range c.Settings.Apps {
+		if how := a.Key.Exposed(); how != "" {
+			found = append(found, Finding{Warn, "private key", how, "whoever has it is the App; GitHub makes a new one on the App's settings page"})
+		}
 		for _, secret := range a.Secrets {
 			if why := weak(secret); why != "" {
 				found = append(found, Finding{Bad, "secrets", fmt.Sprintf("a webhook secret of App %d %s", a.ID, why),

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -63,6 +66,44 @@ func (k Key) Signer(ctx context.Context, aws *AWS) (signer hub.Signer, pem strin
 		return nil, "", wrong("%w: the variable has the lines of the file that GitHub hands out", err)
 	}
 	return signer, k.PEM, nil
+}
+
+// dockerSecrets is where Docker and Compose put files, with modes that say
+// nothing: who else is in the container decides
+// (https://docs.docker.com/compose/how-tos/use-secrets/).
+const dockerSecrets = "/run/secrets/"
+
+// Exposed says how others of this machine can get at the key's file, "" if they
+// cannot.
+func (k Key) Exposed() string {
+	if k.File == "" {
+		return ""
+	}
+	file, err := filepath.EvalSymlinks(k.File)
+	if err != nil {
+		return "" // what is not there is nobody's
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return ""
+	}
+	return exposed(file, info.Mode().Perm())
+}
+
+func exposed(file string, mode fs.FileMode) string {
+	if mode&0o077 == 0 || strings.HasPrefix(file, dockerSecrets) {
+		return ""
+	}
+	return fmt.Sprintf("%s has mode %04o, which lets others at it: chmod 600 %[1]s", file, mode)
+}
+
+// warnOfKeys tells of files with keys that others can get at.
+func (s *service) warnOfKeys() {
+	for _, a := range s.Apps {
+		if how := a.Key.Exposed(); how != "" {
+			s.tell.Warn("the private key is not kept to the service", "app", a.ID, "file", how)
+		}
+	}
 }
 
 // String is for logs.

@@ -113,6 +113,7 @@ func open(ctx context.Context, settings Settings) (*service, error) {
 	}
 	s.log = newRedactor(s.Log, secrets...)
 	s.tell = s.logger(s.log)
+	s.warnOfKeys()
 	if err := s.trace(ctx); err != nil {
 		return nil, err
 	}
