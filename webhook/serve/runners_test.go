@@ -1,12 +1,26 @@
 package serve
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/clipperregistry/runner/ecs/watch"
+	"github.com/clipperregistry/runner/test/fakehub"
+	"github.com/clipperregistry/runner/webhook"
+	"github.com/clipperregistry/runner/webhook/database"
+	"github.com/clipperregistry/runner/webhook/hub"
+	"github.com/clipperregistry/runner/webhook/rules"
+	"github.com/clipperregistry/runner/webhook/runners"
+	"github.com/clipperregistry/runner/webhook/task"
 )
 
 const runnersYAML = `version: 1
@@ -45,5 +59,106 @@ func TestRunners(t *testing.T) {
 	w.until("its figures are shown", func() bool {
 		_, text, _ := w.get(w.admin + "/metrics")
 		return strings.Contains(text, `clipper_runners_tasks{owner="acme",set="linux"} 0`)
+	})
+}
+
+// passes are tasks of ECS that count how often a set looks at its own.
+type passes struct {
+	runners.Tasks
+	n atomic.Int32
+}
+
+func (p *passes) List(context.Context, task.Job) ([]string, error) {
+	p.n.Add(1)
+	return nil, nil
+}
+
+func (p *passes) Describe(context.Context, []string) ([]task.Truth, error) { return nil, nil }
+
+// TestNudge: a delivery about a job has its sets looked at, once it is stored,
+// and no other has.
+func TestNudge(t *testing.T) {
+	both(t, func(t *testing.T, s Settings) {
+		github, err := fakehub.Start(fakehub.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := github.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		app := github.App(fakehub.AppConfig{})
+		repo := github.Repo("acme/app")
+		repo.Commit(map[string]string{"main.go": "package main\n"})
+		app.Install("acme", repo)
+		signer, err := hub.ParseKey([]byte(app.PrivateKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := hub.New(hub.Config{App: app.ID, Signer: signer, URL: github.APIURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := database.Open(t.Context(), s.Database, database.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fleet, problems := rules.ParseFleet([]byte(runnersYAML + "  mode: jit\n"))
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		looked := &passes{}
+		r, err := runners.New(runners.Config{
+			Fleet: fleet, Apps: []runners.App{{GitHub: h}}, Tasks: looked, Parameters: func(string) task.Parameters { return nil }, Store: db,
+			Pace: runners.Pace{Pass: time.Hour, Sweep: time.Hour, Least: time.Millisecond}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := errors.Join(<-done, db.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+		until := func(n int32) {
+			t.Helper()
+			end := time.After(time.Minute)
+			for tick := time.Tick(10 * time.Millisecond); looked.n.Load() < n; {
+				select {
+				case <-end:
+					t.Fatalf("there were %d passes, want %d", looked.n.Load(), n)
+				case <-tick:
+				}
+			}
+		}
+		until(1)
+
+		accept := func(takes inbox, guid, event, fullName string) {
+			t.Helper()
+			d := webhook.Delivery{App: app.ID, GUID: guid, Event: event, Head: webhook.Head{FullName: fullName}, Body: []byte(`{}`)}
+			if _, err := takes.Accept(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		takes := inbox{db, r}
+		accept(takes, "job", "workflow_job", "acme/app")
+		until(2)
+		accept(takes, "job", "workflow_job", "acme/app") // once more
+		accept(takes, "push", "push", "acme/app")
+		accept(takes, "other", "workflow_job", "elsewhere/app")
+		accept(inbox{DB: db}, "none", "workflow_job", "acme/app") // there are no runners
+		if err := watch.Sleep(t.Context(), 300*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if n := looked.n.Load(); n != 2 {
+			t.Errorf("there were %d passes", n)
+		}
+		accept(takes, "another", "workflow_job", "acme/app")
+		until(3)
 	})
 }
