@@ -16,8 +16,11 @@ import (
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/clipperregistry/runner/ecs/watch"
+	"github.com/clipperregistry/runner/test/ecsfake"
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/database"
 	"github.com/clipperregistry/runner/webhook/mask"
@@ -148,6 +151,55 @@ func TestLogLines(t *testing.T) {
 			t.Errorf("of a part, they are %q, %v", shown, err)
 		}
 	})
+}
+
+// TestCleaner: a key of one container is not looked for in another's lines.
+func TestCleaner(t *testing.T) {
+	clean := cleaner{secret: mask.New().Hide}
+	var got []string
+	for _, line := range []watch.Line{
+		{Container: "run", Text: key[3]}, {Container: "db", Text: "ready"}, {Container: "run", Text: key[4]}, {Container: "db", Text: key[8]}, {Container: "run", Text: key[5]},
+	} {
+		got = append(got, clean.line(line).Text)
+	}
+	if want := []string{"***", "ready", "***", "***", "***"}; !slices.Equal(got, want) {
+		t.Errorf("the lines are %q", got)
+	}
+}
+
+// TestOperatorsTail: an operator's command hides the secrets of tasks, too.
+func TestOperatorsTail(t *testing.T) {
+	fake, err := ecsfake.Start(t.Context(), ecsfake.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close()
+	logs, group, stream := cloudwatchlogs.NewFromConfig(fake.Config()), "/clipper/runs", "run/run/one"
+	if _, err := logs.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream}); err != nil {
+		t.Fatal(err)
+	}
+	said := []logtypes.InputLogEvent{{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: aws.String("it is open-sesame")}}
+	if _, err := logs.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: &group, LogStreamName: &stream, LogEvents: said}); err != nil {
+		t.Fatal(err)
+	}
+	name, value := "/token", "open-sesame"
+	put := &ssm.PutParameterInput{Name: &name, Value: &value, Type: ssmtypes.ParameterTypeSecureString}
+	if _, err := ssm.NewFromConfig(fake.Config()).PutParameter(t.Context(), put); err != nil {
+		t.Fatal(err)
+	}
+	job, err := json.Marshal(rules.Job{ECS: &rules.Task{
+		Secrets: map[string]string{"TOKEN": "arn:aws:ssm:eu-central-1:123456789012:parameter/token"}, Place: rules.ResolvedPlace{LogGroup: group},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Tail(t.Context(), &AWS{Config: fake.Config()}, webhook.Run{App: 7, Task: taskARN + "one", Job: job}, 10)
+	if shown := texts(got); err != nil || !slices.Equal(shown, []string{"it is ***"}) {
+		t.Errorf("the lines are %q, %v", shown, err)
+	}
 }
 
 func texts(lines []web.Line) (all []string) {
