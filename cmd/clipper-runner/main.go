@@ -71,6 +71,10 @@
 //	                    shows one, and what belongs to it
 //	    --json   deliveries: --app ID   --body   runs: --lines N   --url URL
 //	    --github-url URL
+//	webhook runs start REPOSITORY RULE
+//	                    has a rule run that has on: manual; with the flags and
+//	                    variables of serve that say which App it is, and
+//	    --policy FILE   --app ID
 //	webhook deliveries replay GUID…, webhook runs cancel ID…, webhook runs rerun ID…
 //	                    has a server decide again, end runs, do them again
 //	webhook deliveries reconcile

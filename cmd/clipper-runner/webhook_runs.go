@@ -21,6 +21,7 @@ import (
 type webhookRuns struct {
 	List   runsList   `cmd:"" help:"List what followed from deliveries and schedules, the newest first: webhook runs list --unended"`
 	Show   runsShow   `cmd:"" help:"Show one, its way so far and its last lines: webhook runs show ID"`
+	Start  runsStart  `cmd:"" help:"Have a rule run that has on: manual, at the head of the default branch: webhook runs start acme/app deploy"`
 	Cancel runsCancel `cmd:"" help:"Have runs end: webhook runs cancel ID"`
 	Rerun  runsRerun  `cmd:"" help:"Have runs done again that are over: webhook runs rerun ID"`
 }

@@ -39,7 +39,7 @@ type On struct {
 	Deployment      *Deployment      `yaml:"deployment" doc:"A deployment was created."`
 	Comment         *Comment         `yaml:"comment" doc:"Somebody commented a command on a pull request."`
 	Schedule        *Schedule        `yaml:"schedule" doc:"A time came."`
-	Manual          *ByHand          `yaml:"manual" doc:"Somebody asked for it on the web page or by the API."`
+	Manual          *ByHand          `yaml:"manual" doc:"Somebody asked for it, on the repository's page or with clipper-runner webhook runs start."`
 }
 
 // Push is a filter of pushes. With branches alone, tags do not count, and the

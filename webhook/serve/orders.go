@@ -50,6 +50,17 @@ func (o orders) Cancel(ctx context.Context, run, by string) error {
 	return err
 }
 
+// Start has a rule run by hand.
+func (o orders) Start(ctx context.Context, s web.Start) (string, error) {
+	run, reason, err := o.work.Manual(ctx, work.ByHand{
+		App: s.App, Repository: hub.Repo{Installation: s.Installation, ID: s.Repository, FullName: s.FullName}, Rule: s.Rule, Sender: s.By, Nonce: s.Nonce,
+	})
+	if err == nil && run == "" {
+		err = fmt.Errorf("%w: %s", web.ErrRefused, reason)
+	}
+	return run, told(err)
+}
+
 // ask asks the work for something. It was granted if another run follows, or
 // if the run is as it was wished for.
 func (o orders) ask(ctx context.Context, r rules.Request, granted func(webhook.Run) bool) (run string, err error) {

@@ -32,6 +32,7 @@ const (
 	webhookSecret = "webhook-secret-of-tests"
 	clientSecret  = "client-secret-of-tests"
 	cookieKey     = "a cookie key of thirty-two bytes or more"
+	pagesURL      = "http://clipper.example"
 )
 
 // privateKey is nobody's.
@@ -185,7 +186,7 @@ func newWorld(t *testing.T, s Settings) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Hub: github, app: github.App(fakehub.AppConfig{}), repo: github.Repo("acme/app")}
+	w := &world{Hub: github, app: github.App(fakehub.AppConfig{CallbackURLs: []string{pagesURL + "/sign-in/callback"}}), repo: github.Repo("acme/app")}
 	t.Cleanup(func() {
 		for _, p := range github.Problems() {
 			t.Error(p)
@@ -201,7 +202,7 @@ func newWorld(t *testing.T, s Settings) *world {
 		ID: w.app.ID, Secrets: []string{"the-one-before", w.app.WebhookSecret}, Key: Key{PEM: w.app.PrivateKey}, APIURL: github.APIURL, GitHubURL: github.URL,
 		ClientID: w.app.ClientID, ClientSecret: w.app.ClientSecret,
 	}}
-	s.URL, s.CookieKeys = "http://clipper.example", []string{cookieKey}
+	s.URL, s.CookieKeys = pagesURL, []string{cookieKey}
 	s.Watch, s.Report = 200*time.Millisecond, 50*time.Millisecond
 	w.apps = s.Apps
 	w.running = start(t, s)

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -237,52 +236,4 @@ func (v *visit) mayAsk(at repo) error {
 		return errReadOnly
 	}
 	return nil
-}
-
-// repositories lists what the person can read.
-func (s *Server) repositories(v *visit) error {
-	list := slices.SortedFunc(maps.Values(v.view), func(a, b repo) int { return strings.Compare(a.FullName, b.FullName) })
-	return v.show("repositories", "Repositories", list)
-}
-
-// repositoryPage is one with its rules and what they had to decide about.
-type repositoryPage struct {
-	Repo   repo
-	Rules  Rules
-	Mute   bool
-	Recent []database.Record
-}
-
-func (s *Server) repository(v *visit) error {
-	id, err := strconv.ParseInt(v.r.PathValue("id"), 10, 64)
-	at, ok := v.view[id]
-	if err != nil || !ok {
-		return errNoPage
-	}
-	p := repositoryPage{Repo: at}
-	if p.Rules, err = s.Rulebook.Rules(v.ctx(), at.Installation, at.ID, at.FullName); err != nil {
-		s.Log.Warn("read the rules of a repository", "repository", at.FullName, "error", err)
-		p.Mute = true
-	}
-	if p.Recent, _, err = v.deliveries(v.ctx(), search{Repository: at.FullName}); err != nil {
-		return err
-	}
-	p.Recent = p.Recent[:min(len(p.Recent), 10)]
-	return v.show("repository", at.FullName, p)
-}
-
-func (s *Server) health(v *visit) error {
-	h, err := s.Books.Health(v.ctx())
-	if err != nil {
-		s.Log.Error("ask the database how it does", "error", err)
-	}
-	waits := ""
-	if !h.Oldest.IsZero() {
-		waits = max(0, s.Now().Sub(h.Oldest)).Round(1e9).String()
-	}
-	return v.show("health", "Health", struct {
-		database.Health
-		OK    bool
-		Waits string
-	}{h, err == nil, waits})
 }

@@ -96,6 +96,31 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestStart has a rule run by hand: the form counts once, and is there for rules
+// that run so and people who may write.
+func TestStart(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		page := fmt.Sprintf("/repositories/%d", w.repo.ID)
+		w.signedIn("rita").has(page, "manual", "!By hand", "!/start/")
+		b := w.signedIn("mona")
+		path, form := b.start(page)
+		if !strings.HasPrefix(path, page+"/rules/release/start/") {
+			t.Errorf("the form is for %s", path)
+		}
+		for range 2 {
+			if status, text := b.post(path, form); status != http.StatusOK || !strings.Contains(text, "started by hand") {
+				t.Errorf("start: %d %s", status, text)
+			}
+		}
+		if text := b.has("/runs", "/runs/by-hand-"); strings.Count(text, "<tr id=") != 1 {
+			t.Errorf("the runs are %s", text)
+		}
+		if asked := w.orders.asked(); asked != "start release by mona, start release by mona" {
+			t.Errorf("asked was %q", asked)
+		}
+	})
+}
+
 func TestOthers(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		w.push(w.repo, map[string]string{"a": "1"})

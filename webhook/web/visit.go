@@ -123,4 +123,5 @@ var said = map[string]string{
 	"approved":  "The run is approved.",
 	"rerun":     "This run does the other one again.",
 	"cancelled": "The run is being cancelled.",
+	"started":   "This run was started by hand.",
 }

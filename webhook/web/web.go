@@ -4,8 +4,8 @@
 //
 // A person signs in through the App's GitHub OAuth and sees what belongs to
 // repositories that GitHub says they can read; whatever else there is does not
-// exist for them. What they ask for (replay, approve, re-run, cancel) takes the
-// right to write, asked of GitHub at that moment, a token of their session for
+// exist for them. What they ask for (replay, approve, re-run, cancel, start) takes
+// the right to write, asked of GitHub at that moment, a token of their session for
 // that one form, and a request that the browser says comes from these pages.
 //
 // Nothing is kept here but answers of GitHub's, for a minute: sessions are in
@@ -50,6 +50,18 @@ type Orders interface {
 	// Rerun does a run again and returns the new one's ID.
 	Rerun(ctx context.Context, run, by string) (id string, err error)
 	Cancel(ctx context.Context, run, by string) error
+	// Start has a rule run by hand and returns the run's ID.
+	Start(ctx context.Context, s Start) (id string, err error)
+}
+
+// Start is a person's wish that a rule of a repository runs.
+type Start struct {
+	App, Installation, Repository int64
+	FullName                      string
+	Rule                          string
+	By                            string
+	// Nonce is that of a form: sent twice, it makes one run.
+	Nonce string
 }
 
 // ErrRefused is wrapped by errors of [Orders] that people can do something
@@ -225,6 +237,7 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /repositories", s.somebody(s.repositories))
 	mux.HandleFunc("GET /repositories/{id}", s.somebody(s.repository))
+	mux.HandleFunc("POST /repositories/{id}/rules/{rule}/start/{nonce}", s.somebody(s.start))
 	mux.HandleFunc("GET /health", s.somebody(s.health))
 	mux.HandleFunc("/", s.somebody(func(*visit) error { return errNoPage }))
 

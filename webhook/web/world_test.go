@@ -42,7 +42,7 @@ rules:
     run:
       ecs: { image: ghcr.io/acme/ci:1.26, command: [go, test, ./...] }
   - id: release
-    on: { release: { types: [published] } }
+    on: { release: { types: [published] }, manual: {} }
     run: { workflow: { file: deploy.yml } }
 `
 
@@ -282,6 +282,16 @@ func (o *orders) Cancel(ctx context.Context, id, by string) error {
 	return o.db.Cancel(ctx, id, "cancelled by "+by)
 }
 
+func (o *orders) Start(ctx context.Context, s web.Start) (string, error) {
+	o.note("start "+s.Rule, s.By)
+	run := webhook.Run{
+		ID: "by-hand-" + s.Nonce, RuleKey: webhook.RuleKey(s.Repository, s.Rule), EventKey: "manual:" + s.Nonce, Rev: 1, App: s.App, Installation: s.Installation,
+		Repository: s.Repository, FullName: s.FullName, Rule: s.Rule, Event: webhook.Manual, Sender: s.By, State: webhook.Queued, Created: time.Now(),
+	}
+	_, err := o.db.CreateRun(ctx, database.NewRun{Run: run})
+	return run.ID, err
+}
+
 // logs are lines that tests write.
 type logs struct {
 	mu    sync.Mutex
@@ -393,16 +403,29 @@ func (b *visitor) post(path string, form url.Values, header ...string) (int, str
 // form is what a page's form to an address would send.
 func (b *visitor) form(page, action string) url.Values {
 	b.w.t.Helper()
+	_, form := b.formLike(page, regexp.QuoteMeta(action))
+	return form
+}
+
+// start is a repository's only form that starts a rule, and where it goes: the
+// address is another each time.
+func (b *visitor) start(page string) (path string, form url.Values) {
+	b.w.t.Helper()
+	return b.formLike(page, page+`/rules/\w+/start/\w+`)
+}
+
+func (b *visitor) formLike(page, action string) (path string, form url.Values) {
+	b.w.t.Helper()
 	_, text := b.get(page)
-	found := regexp.MustCompile(`(?s)action="` + regexp.QuoteMeta(action) + `">(.*?)</form>`).FindStringSubmatch(text)
-	if found == nil {
-		b.w.t.Fatalf("%s has no form to %s:\n%s", page, action, text)
+	found := regexp.MustCompile(`(?s)action="(`+action+`)">(.*?)</form>`).FindAllStringSubmatch(text, -1)
+	if len(found) != 1 {
+		b.w.t.Fatalf("%s has %d forms to %s:\n%s", page, len(found), action, text)
 	}
-	form := url.Values{}
-	for _, input := range regexp.MustCompile(`name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(found[1], -1) {
+	form = url.Values{}
+	for _, input := range regexp.MustCompile(`name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(found[0][2], -1) {
 		form.Set(input[1], input[2])
 	}
-	return form
+	return found[0][1], form
 }
 
 // has checks that a page is there and what is on it; a word with "!" in front

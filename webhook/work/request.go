@@ -8,7 +8,6 @@ import (
 
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/database"
-	"github.com/clipperregistry/runner/webhook/hub"
 	"github.com/clipperregistry/runner/webhook/rules"
 )
 
@@ -111,33 +110,4 @@ func (w *Work) Order(ctx context.Context, wish rules.Wish, id, by, nonce string)
 		return "", fmt.Errorf("run %s: %w: %s", id, ErrRefused, o.reason)
 	}
 	return "", nil
-}
-
-// Manual has the rules of a repository, or one of them, decide about a request
-// by hand, and stores what follows. It returns the runs and why there are none.
-func (w *Work) Manual(ctx context.Context, app int64, r hub.Repo, rule, sender, nonce string) (runs []string, reason string, err error) {
-	w.setDefaults()
-	t := &turn{Work: w, app: app, github: w.GitHub[app], heads: map[string]string{}}
-	if t.github == nil {
-		return nil, "", fmt.Errorf("the service has no key of App %d", app)
-	}
-	found, err := t.github.Repository(ctx, r)
-	if err != nil {
-		return nil, "", err
-	}
-	e := &webhook.Event{
-		Name: webhook.Manual, Rule: rule, Nonce: nonce, Due: webhook.MomentOf(w.Now()), Repository: found,
-		Installation: webhook.Installation{ID: r.Installation}, Sender: webhook.User{Login: sender},
-	}
-	o, err := t.event(ctx, e)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, run := range o.runs {
-		if _, err := w.DB.CreateRun(ctx, run); err != nil {
-			return runs, o.reason, err
-		}
-		runs = append(runs, run.ID)
-	}
-	return runs, o.reason, nil
 }

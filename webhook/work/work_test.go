@@ -342,9 +342,9 @@ func TestRequests(t *testing.T) {
 				t.Errorf("%s is granted %q, %q, %v", who, id, reason, err)
 			}
 		}
-		ids, reason, err := w.work.Manual(t.Context(), w.app.ID, repo(&old), "deploy", "mona", "one")
-		if err != nil || len(ids) != 1 {
-			t.Errorf("by hand: %v, %s, %v", ids, reason, err)
+		id, reason, err := w.work.Manual(t.Context(), ByHand{App: w.app.ID, Repository: repo(&old), Rule: "deploy", Sender: "mona", Nonce: "one"})
+		if err != nil || id == "" {
+			t.Errorf("by hand: %q, %s, %v", id, reason, err)
 		}
 		w.until("four run", func() bool { return len(w.repo.Runs()) == 4 })
 		w.rest()
