@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,7 +30,7 @@ func TestElsewhere(t *testing.T) {
 				t.Errorf("GET %s: %d %s", path, status, text)
 			}
 		}
-		for _, path := range []string{"/deliveries/" + rec.GUID + "/replay", "/runs/hidden/approve", "/runs/hidden/rerun", "/runs/hidden/cancel"} {
+		for _, path := range []string{"/deliveries/" + rec.GUID + "/replay", "/runs/hidden/approve", "/runs/hidden/rerun", "/runs/hidden/cancel", fmt.Sprintf("/repositories/%d/rules/release/start/once", w.secret.ID)} {
 			if status, _ := b.post(path, url.Values{"commit": {strings.Repeat("c0ffee12", 5)}}); status != http.StatusNotFound {
 				t.Errorf("POST %s: %d", path, status)
 			}
@@ -49,40 +50,71 @@ func TestElsewhere(t *testing.T) {
 	})
 }
 
-// TestForms posts what no form of the session would.
+// TestForms posts what no form of the session would, to all that people can ask
+// for.
 func TestForms(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		rec := w.push(w.repo, map[string]string{"a": "1"})
 		w.run(rec, "waits", webhook.AwaitingApproval)
 		w.run(rec, "over", webhook.Failed)
-		mona, rita := w.signedIn("mona"), w.signedIn("rita")
-		path := "/runs/waits/approve"
-		good := mona.form("/runs/waits", path)
-		other := url.Values{"csrf": mona.form("/runs/over", "/runs/over/rerun")["csrf"], "commit": good["commit"]}
-		moved := url.Values{"csrf": good["csrf"], "commit": {"abc"}}
-		for name, c := range map[string]struct {
-			by     *visitor
-			form   url.Values
-			header []string
-			status int
-		}{
-			"no token":          {mona, url.Values{"commit": good["commit"]}, nil, http.StatusForbidden},
-			"another form's":    {mona, other, nil, http.StatusForbidden},
-			"another session's": {w.signedIn("mona"), good, nil, http.StatusForbidden},
-			"another site":      {mona, good, []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
-			"another origin":    {mona, good, []string{"Origin", "https://evil.example"}, http.StatusForbidden},
-			"another commit":    {mona, moved, nil, http.StatusConflict},
-			"who may only read": {rita, good, nil, http.StatusForbidden},
-			"nobody":            {w.browser(), good, nil, http.StatusUnauthorized},
-			"too large":         {mona, url.Values{"csrf": good["csrf"], "x": {strings.Repeat("x", 20<<10)}}, nil, http.StatusForbidden},
-		} {
-			if status, text := c.by.post(path, c.form, c.header...); status != c.status {
-				t.Errorf("%s: %d, want %d\n%s", name, status, c.status, text)
+		w.run(rec, "goes", webhook.Running)
+		mona, again, rita := w.signedIn("mona"), w.signedIn("mona"), w.signedIn("rita")
+		repository := fmt.Sprintf("/repositories/%d", w.repo.ID)
+		orders := []struct{ page, path string }{
+			{"/deliveries/" + rec.GUID, "/deliveries/" + rec.GUID + "/replay"},
+			{"/runs/waits", "/runs/waits/approve"},
+			{"/runs/over", "/runs/over/rerun"},
+			{"/runs/goes", "/runs/goes/cancel"},
+			{repository, ""},
+		}
+		forms := make([]url.Values, len(orders))
+		for i := range orders {
+			o := &orders[i]
+			if o.page == repository { // its form has an address of its own each time
+				o.path, forms[i] = mona.start(repository)
+				continue
+			}
+			forms[i] = mona.form(o.page, o.path)
+		}
+		const token, origin, readOnly = "not of this session", "from another site", "takes the right to write"
+		for i, o := range orders {
+			good, other := forms[i], forms[(i+1)%len(orders)]
+			with := func(name, value string) url.Values {
+				form := maps.Clone(good)
+				form[name] = []string{value}
+				return form
+			}
+			for name, c := range map[string]struct {
+				by     *visitor
+				form   url.Values
+				header []string
+				status int
+				says   string
+			}{
+				"no token":          {mona, with("csrf", ""), nil, http.StatusForbidden, token},
+				"another form's":    {mona, with("csrf", other.Get("csrf")), nil, http.StatusForbidden, token},
+				"another session's": {again, good, nil, http.StatusForbidden, token},
+				"another person's":  {rita, good, nil, http.StatusForbidden, token},
+				"another site":      {mona, good, []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden, origin},
+				"another origin":    {mona, good, []string{"Origin", "https://evil.example"}, http.StatusForbidden, origin},
+				"nobody":            {w.browser(), good, nil, http.StatusUnauthorized, "session is over"},
+				"too large":         {mona, with("x", strings.Repeat("x", 20<<10)), nil, http.StatusForbidden, token},
+			} {
+				if status, text := c.by.post(o.path, c.form, c.header...); status != c.status || !strings.Contains(text, c.says) {
+					t.Errorf("%s, %s: %d, want %d\n%s", o.path, name, status, c.status, text)
+				}
 			}
 		}
+		moved := maps.Clone(forms[1])
+		moved.Set("commit", "abc")
+		if status, _ := mona.post("/runs/waits/approve", moved); status != http.StatusConflict {
+			t.Errorf("another commit: %d", status)
+		}
 		w.repo.Permit("mona", "read") // just now: nothing remembered counts
-		if status, _ := mona.post(path, good); status != http.StatusForbidden {
-			t.Errorf("without the right to write: %d", status)
+		for i, o := range orders {
+			if status, text := mona.post(o.path, forms[i]); status != http.StatusForbidden || !strings.Contains(text, readOnly) {
+				t.Errorf("%s without the right to write: %d\n%s", o.path, status, text)
+			}
 		}
 		if asked := w.orders.asked(); asked != "" {
 			t.Errorf("asked was %q", asked)
