@@ -113,3 +113,12 @@ func (r *Run) ClientToken() string { return fmt.Sprintf("run-%s-%d", r.ID, r.Att
 
 // ApprovalLapses is how long a run waits for approval.
 const ApprovalLapses = 72 * time.Hour
+
+// WorkflowPage is where a GitHub, https://github.com for one, shows the run of
+// the workflow; "" where it is not known.
+func (r *Run) WorkflowPage(github string) string {
+	if r.WorkflowRun == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s/%s/actions/runs/%d", strings.TrimSuffix(github, "/"), r.FullName, r.WorkflowRun)
+}

@@ -115,12 +115,13 @@ func (s *shownRun) tail(ctx context.Context, run webhook.Run, n int) error {
 // links are where people see what it became.
 func (c *runsShow) links(run *webhook.Run) map[string]string {
 	links := map[string]string{}
-	repository := strings.TrimSuffix(cmp.Or(c.GitHubURL, "https://github.com"), "/") + "/" + run.FullName
+	github := strings.TrimSuffix(cmp.Or(c.GitHubURL, "https://github.com"), "/")
+	repository := github + "/" + run.FullName
 	if c.URL != "" {
 		links["page"] = strings.TrimSuffix(c.URL, "/") + "/runs/" + run.ID
 	}
-	if run.WorkflowRun != 0 {
-		links["workflow"] = repository + "/actions/runs/" + strconv.FormatInt(run.WorkflowRun, 10)
+	if page := run.WorkflowPage(github); page != "" {
+		links["workflow"] = page
 	}
 	if run.CheckRun != 0 {
 		links["check"] = repository + "/runs/" + strconv.FormatInt(run.CheckRun, 10)

@@ -163,7 +163,7 @@ func (s *service) trace(ctx context.Context) (err error) {
 func (s *service) assemble(policy *rules.Policy, fleet *rules.Fleet, aws *AWS) error {
 	tasks := s.newTasks(aws)
 	s.work = &work.Work{
-		DB: s.db, GitHub: map[int64]work.GitHub{}, Tasks: tasks, Policy: policy, Page: s.runPage, Metrics: s.registry, Log: s.tell,
+		DB: s.db, GitHub: map[int64]work.GitHub{}, Tasks: tasks, Policy: policy, Page: s.runPage, Workflow: s.workflowPage, Metrics: s.registry, Log: s.tell,
 		Pace: work.Pace{Watch: s.Watch, Report: s.Report, Lease: s.Lease, Resolve: s.Search},
 	}
 	if s.tracer != nil {
@@ -233,6 +233,16 @@ func (s *service) runPage(run *webhook.Run) string {
 	for _, p := range s.pages {
 		if p.app == run.App {
 			return p.url + "/runs/" + run.ID
+		}
+	}
+	return ""
+}
+
+// workflowPage is where the App's GitHub shows the workflow of a run.
+func (s *service) workflowPage(run *webhook.Run) string {
+	for _, a := range s.apps {
+		if a.ID == run.App {
+			return run.WorkflowPage(a.gitHub())
 		}
 	}
 	return ""

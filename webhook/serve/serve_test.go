@@ -36,6 +36,9 @@ func TestServe(t *testing.T) {
 		if url := w.check(commit).DetailsURL; !strings.HasPrefix(url, "http://clipper.example/runs/") {
 			t.Errorf("the check's page is %q", url)
 		}
+		if page := fmt.Sprintf("(%s/acme/app/actions/runs/%d)", w.URL, w.repo.Runs()[0].ID); !strings.Contains(w.check(commit).Summary, page) {
+			t.Errorf("the check does not lead to %s: %s", page, w.check(commit).Summary)
+		}
 		if n := len(w.repo.Runs()); n != 1 {
 			t.Errorf("there are %d runs", n)
 		}

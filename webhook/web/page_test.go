@@ -73,7 +73,21 @@ func TestRun(t *testing.T) {
 		w.run(rec, "over", webhook.Failed, func(r *webhook.Run) { r.Started, r.Ended = r.Created, r.Created.Add(time.Minute) })
 		w.run(rec, "goes", webhook.Running)
 		w.logs.say("goes", "\x1b[32mok\x1b[0m  \tpkg/store", "done")
+		onActions := func(id int64) func(*webhook.Run) {
+			return func(r *webhook.Run) {
+				r.Job, r.WorkflowRun = []byte(`{"workflow":{"file":"deploy.yml","ref":"main"},"check":"deploy"}`), id
+			}
+		}
+		w.run(rec, "flow", webhook.Running, onActions(4711))
+		w.run(rec, "soon", webhook.Starting, onActions(0))
 		b := w.signedIn("mona")
+		page := `href="` + w.URL + `/acme/app/actions/runs/4711"`
+		b.has("/runs/flow", "workflow deploy.yml at main", page+">4711<", "The log is on GitHub", page+">the workflow", `!id="log"`)
+		b.has("/runs/soon", "The log will be on GitHub", "!/actions/runs/", `!id="log"`)
+		b.has("/runs/goes", `id="log"`, "!on GitHub")
+		if got := b.events("/runs/flow/live?rev=0", "put", 1, ""); len(got) != 1 || !strings.Contains(got[0], page) {
+			t.Errorf("the state is %q", got)
+		}
 		b.has("/runs", "awaiting approval", "failed", "running")
 		b.has("/runs?state=failed", "over", "!/runs/goes")
 		b.has("/runs/goes", `<span class="f2">ok</span>`, "done", "task of ghcr.io/acme/ci:1.26", "running now", "Cancel", "!Approve", "!Run again")

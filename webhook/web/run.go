@@ -25,6 +25,10 @@ type runPage struct {
 	// Tokens of the forms, "" where there is none.
 	Approve, Again, Cancel string
 
+	// OnGitHub says that the log is GitHub's, at Workflow once that is known.
+	OnGitHub bool
+	Workflow string
+
 	Log   []logLine
 	Mute  bool // the log could not be read
 	Live  string
@@ -101,7 +105,11 @@ func (s *Server) run(v *visit) error {
 
 // runPage is all of a run but its log.
 func (v *visit) runPage(ctx context.Context, run webhook.Run, at repo) (runPage, error) {
-	p := runPage{Run: run, Repo: at, What: what(run), Time: run.History()}
+	p := runPage{Run: run, Repo: at, Time: run.History(), Workflow: run.WorkflowPage(v.GitHubURL)}
+	var job rules.Job
+	if json.Unmarshal(run.Job, &job) == nil {
+		p.What, p.OnGitHub = job.String(), job.Workflow != nil || job.Dispatch != nil
+	}
 	var err error
 	if p.Shown, err = v.Books.Shown(ctx, run.ID); err != nil {
 		return p, err
@@ -120,15 +128,6 @@ func (v *visit) runPage(ctx context.Context, run webhook.Run, at repo) (runPage,
 		p.Cancel = token("cancel")
 	}
 	return p, nil
-}
-
-// what says what the run starts.
-func what(run webhook.Run) string {
-	var j rules.Job
-	if json.Unmarshal(run.Job, &j) != nil {
-		return ""
-	}
-	return j.String()
 }
 
 // liveRun sends the run's state whenever it has changed, until it is over.

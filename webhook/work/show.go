@@ -57,7 +57,7 @@ func desire(channel string, what any, urgent bool) database.Desire {
 func (w *Work) check(run *webhook.Run, name string, lines []string) hub.Check {
 	c := hub.Check{
 		Run: run.ID, Name: name, Commit: run.Commit, Started: run.Started, Ended: run.Ended, URL: w.Page(run),
-		Title: title(run), Summary: summary(run, lines), Actions: buttons(run),
+		Title: title(run), Summary: w.onGitHub(run) + summary(run, lines), Actions: buttons(run),
 	}
 	c.Status, c.Conclusion = run.State.Check()
 	return c
@@ -82,6 +82,14 @@ func title(run *webhook.Run) string {
 // mostShown is how much of the last lines is shown: the check's summary has
 // 65,535 bytes for all of it.
 const mostShown = 56 << 10
+
+// onGitHub leads to the log of a workflow, which GitHub has.
+func (w *Work) onGitHub(run *webhook.Run) string {
+	if page := w.Workflow(run); page != "" {
+		return "[The run of the workflow](" + page + ") has the log.\n\n"
+	}
+	return ""
+}
 
 // mostReason bounds what is said about the state.
 const mostReason = 4 << 10

@@ -87,6 +87,9 @@ type Work struct {
 	Policy *rules.Policy
 	// Page is where people see a run. Default: nowhere.
 	Page func(run *webhook.Run) string
+	// Workflow is where GitHub shows the workflow of a run, with its log; "" is
+	// not known. Default: nowhere.
+	Workflow func(run *webhook.Run) string
 	// Window is how old an event may be and still have an effect. Default: 72
 	// hours, as long as GitHub keeps deliveries.
 	Window time.Duration
@@ -145,6 +148,9 @@ func (w *Work) setDefaults() {
 		}
 		if w.Page == nil {
 			w.Page = func(*webhook.Run) string { return "" }
+		}
+		if w.Workflow == nil {
+			w.Workflow = func(*webhook.Run) string { return "" }
 		}
 		if w.Now == nil {
 			w.Now = time.Now

@@ -32,6 +32,9 @@ func TestWorkflow(t *testing.T) {
 		if check.Conclusion != "success" || check.ExternalID != stored.ID || check.DetailsURL != "https://clipper.example/runs/"+stored.ID || !slices.Equal(check.Actions, []string{"rerun"}) {
 			t.Errorf("the check is %+v", check)
 		}
+		if page := fmt.Sprintf("(https://github.example/acme/app/actions/runs/%d)", run.ID); !strings.Contains(check.Summary, page) {
+			t.Errorf("the check does not say where the log is: %s", check.Summary)
+		}
 		if all := w.repo.Deployments(); len(all) != 1 || all[0].Environment != "staging" || all[0].Statuses[len(all[0].Statuses)-1] != "success" {
 			t.Errorf("the deployments are %+v", all)
 		}

@@ -164,7 +164,8 @@ func (w *world) open() {
 	w.app.SetWebhook(service.URL + "/webhook")
 	w.work = &Work{
 		DB: w.DB, GitHub: map[int64]GitHub{w.app.ID: w.client()}, Tasks: w.tasks, Policy: policy(w.t), Log: quiet, Pace: quick, Now: w.now,
-		Page: func(run *webhook.Run) string { return "https://clipper.example/runs/" + run.ID },
+		Page:     func(run *webhook.Run) string { return "https://clipper.example/runs/" + run.ID },
+		Workflow: func(run *webhook.Run) string { return run.WorkflowPage("https://github.example/") },
 	}
 	w.t.Cleanup(func() {
 		service.Close()
