@@ -16,40 +16,6 @@ import (
 	"github.com/clipperregistry/runner/webhook/web"
 )
 
-// TestElsewhere asks for what belongs to a repository that the person cannot
-// read: it is not there, as what was never there.
-func TestElsewhere(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		rec := w.push(w.secret, map[string]string{"a": "1"})
-		w.run(rec, "hidden", webhook.AwaitingApproval)
-		w.logs.say("hidden", "secret line")
-		b := w.signedIn("mona")
-		_, nothing := b.get("/runs/never")
-		for _, path := range []string{"/deliveries/" + rec.GUID, "/deliveries/" + rec.GUID + "/body", "/runs/hidden", "/runs/hidden/live", "/runs/hidden/log", fmt.Sprintf("/repositories/%d", w.secret.ID), "/repositories/x", "/nothing"} {
-			if status, text := b.get(path); status != http.StatusNotFound || strings.Contains(text, "secret line") || path == "/runs/hidden" && len(text) != len(nothing) {
-				t.Errorf("GET %s: %d %s", path, status, text)
-			}
-		}
-		for _, path := range []string{"/deliveries/" + rec.GUID + "/replay", "/runs/hidden/approve", "/runs/hidden/rerun", "/runs/hidden/cancel", fmt.Sprintf("/repositories/%d/rules/release/start/once", w.secret.ID)} {
-			if status, _ := b.post(path, url.Values{"commit": {strings.Repeat("c0ffee12", 5)}}); status != http.StatusNotFound {
-				t.Errorf("POST %s: %d", path, status)
-			}
-		}
-		b.has("/runs", "!/runs/hidden")
-		// Whoever lost the right does not see it any more, once it was asked again.
-		path := "/repositories/" + fmt.Sprint(w.repo.ID)
-		b.has(path, "acme/app")
-		w.repo.Permit("mona", "none")
-		w.clock.pass(2 * time.Minute)
-		if status, _ := b.get(path); status != http.StatusNotFound {
-			t.Errorf("without the right: %d", status)
-		}
-		if asked := w.orders.asked(); asked != "" {
-			t.Errorf("asked was %q", asked)
-		}
-	})
-}
-
 // TestForms posts what no form of the session would, to all that people can ask
 // for.
 func TestForms(t *testing.T) {
