@@ -121,6 +121,48 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
+// TestHealthOf counts what is of some repositories of an App, and nothing else.
+func TestHealthOf(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		start := f.clock.now().UTC()
+		other := delivery(1, "other")
+		other.App = 2
+		for _, d := range []webhook.Delivery{delivery(1, "a"), delivery(2, "b"), other} {
+			d.Received = f.clock.now()
+			_, err := f.Accept(t.Context(), d)
+			f.must(err)
+			f.clock.pass(time.Second)
+		}
+		for id, change := range map[string]func(*webhook.Run){
+			"1": func(*webhook.Run) {}, "2": func(r *webhook.Run) { r.Repository, r.RuleKey = 20, "20/itest" }, "3": func(r *webhook.Run) { r.App, r.RuleKey = 2, "2/itest" },
+		} {
+			run := f.run(id, change)
+			run.Desires = []Desire{{Channel: "check", State: []byte(`{}`)}}
+			f.create(run)
+		}
+		for _, tt := range []struct {
+			app          int64
+			repositories []int64
+			want         Health
+		}{
+			{1, []int64{10}, Health{Undecided: 1, Oldest: start, Unsent: 1, Unended: 1}},
+			{1, []int64{20, 30}, Health{Undecided: 1, Oldest: start.Add(time.Second), Unsent: 1, Unended: 1}},
+			{1, nil, Health{Undecided: 2, Oldest: start, Unsent: 2, Unended: 2}},
+			{1, []int64{}, Health{}},
+			{2, []int64{10, 20}, Health{Undecided: 1, Oldest: start.Add(2 * time.Second), Unsent: 1, Unended: 1}},
+			{3, nil, Health{}},
+		} {
+			if h, err := f.HealthOf(t.Context(), tt.app, tt.repositories); err != nil || h != tt.want {
+				t.Errorf("of %v of App %d: %+v, %v, want %+v", tt.repositories, tt.app, h, err, tt.want)
+			}
+		}
+		f.must(f.Close())
+		if _, err := f.HealthOf(t.Context(), 1, nil); err == nil {
+			t.Error("a database that is closed does well")
+		}
+	})
+}
+
 func TestHealth(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		if h, err := f.Health(t.Context()); err != nil || h != (Health{}) {

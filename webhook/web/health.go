@@ -2,8 +2,10 @@ package web
 
 import "github.com/clipperregistry/runner/webhook/database"
 
+// health says whether the service does well, and what waits of the repositories
+// that the person can read: how busy others are is not for them.
 func (s *Server) health(v *visit) error {
-	h, err := s.Books.Health(v.ctx())
+	h, err := s.Books.HealthOf(v.ctx(), s.App, v.view.ids())
 	if err != nil {
 		s.Log.Error("ask the database how it does", "error", err)
 	}

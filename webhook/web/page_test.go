@@ -141,7 +141,29 @@ func TestOthers(t *testing.T) {
 		b := w.signedIn("mona")
 		b.has("/repositories", "acme/app", "!acme/secret")
 		b.has(fmt.Sprintf("/repositories/%d", w.repo.ID), "itest", "ECS task", "deploy.yml", "Why an event matched")
-		b.has("/health", "well", "wait for a decision")
+	})
+}
+
+// TestHealth counts what a person can read, and says that the database does not
+// answer, and no figures, where it does not.
+func TestHealth(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.run(w.push(w.repo, map[string]string{"a": "1"}), "mine", webhook.Running)
+		secret := w.push(w.secret, map[string]string{"a": "1"})
+		for i := range 3 {
+			w.run(secret, fmt.Sprint("theirs", i), webhook.Running)
+		}
+		waiting := 0
+		for _, err := range w.db.Deliveries(t.Context(), database.DeliveryFilter{Repositories: []int64{w.repo.ID}}) {
+			w.must(err)
+			waiting++
+		}
+		b := w.signedIn("mona")
+		b.has("/health", "well", fmt.Sprintf("<strong>%d</strong> deliveries wait for a decision, the first for", waiting), "<strong>1</strong> runs are under way")
+		w.User("nobody")
+		w.signedIn("nobody").has("/health", "well", "<strong>0</strong> deliveries wait for a decision<", "<strong>0</strong> runs are under way")
+		w.must(w.db.Close())
+		b.has("/health", "the database does not answer", "!well", "!under way", "!closed")
 	})
 }
 

@@ -37,7 +37,7 @@ type Books interface {
 	Runs(ctx context.Context, f database.RunFilter) iter.Seq2[webhook.Run, error]
 	Run(ctx context.Context, id string) (webhook.Run, error)
 	Shown(ctx context.Context, run string) ([]database.Item, error)
-	Health(ctx context.Context) (database.Health, error)
+	HealthOf(ctx context.Context, app int64, repositories []int64) (database.Health, error)
 }
 
 // Orders are what people ask for. That the person may write in the repository
