@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -196,8 +197,42 @@ func TestTaken(t *testing.T) {
 	start(t, s)
 }
 
-// deliver sends a ping, and returns the answer's status, 0 if there was none.
-func deliver(r *running, guid, secret string) int {
+// TestNetworks: deliveries come from the networks that were named, by the word
+// of proxies that are believed.
+func TestNetworks(t *testing.T) {
+	prefixes := func(list ...string) (all []netip.Prefix) {
+		for _, p := range list {
+			all = append(all, netip.MustParsePrefix(p))
+		}
+		return all
+	}
+	for name, tt := range map[string]struct {
+		networks, proxies []netip.Prefix
+		forwarded         string
+		want              int
+	}{
+		"elsewhere":            {prefixes("192.0.2.0/24"), nil, "", http.StatusForbidden},
+		"here":                 {prefixes("192.0.2.0/24", "127.0.0.0/8"), nil, "", http.StatusAccepted},
+		"behind a proxy":       {prefixes("192.0.2.0/24"), prefixes("127.0.0.0/8"), "192.0.2.1", http.StatusAccepted},
+		"behind another proxy": {prefixes("192.0.2.0/24"), prefixes("10.0.0.0/8"), "192.0.2.1", http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settings(t)
+			s.Networks, s.Proxies = tt.networks, tt.proxies
+			r := start(t, s)
+			if code := deliver(r, "guid", webhookSecret, "X-Forwarded-For", tt.forwarded); code != tt.want {
+				t.Errorf("it is answered %d, want %d", code, tt.want)
+			}
+			if status, _, _ := r.get(r.public + "/healthz"); status != http.StatusOK {
+				t.Errorf("/healthz is %d", status)
+			}
+		})
+	}
+}
+
+// deliver sends a ping, with some more headers, and returns the answer's status,
+// 0 if there was none.
+func deliver(r *running, guid, secret string, header ...string) int {
 	body := []byte(`{"zen":"Keep it logically awesome.","hook_id":1,"hook":{"app_id":7}}`)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
@@ -211,6 +246,9 @@ func deliver(r *running, guid, secret string) int {
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "X-GitHub-Hook-Installation-Target-Type": "integration", "X-GitHub-Hook-Installation-Target-ID": "7",
 	} {
 		req.Header.Set(name, value)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
