@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/clipperregistry/runner/ecs"
 	"github.com/clipperregistry/runner/webhook/serve"
@@ -140,73 +138,6 @@ func TestWebhookApps(t *testing.T) {
 	s := serve.Settings{Listen: "127.0.0.1:0", Database: "x.db", Apps: apps, CookieKeys: []string{strings.Repeat("0123456789abcdef", 2)}}
 	if err := s.Check(); err != nil {
 		t.Error(err)
-	}
-}
-
-// composeFile is as much of a file for Compose as is looked at.
-type composeFile struct {
-	Services map[string]struct {
-		Image       string
-		Environment map[string]string
-		Secrets     []string
-		Volumes     []string
-		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
-		Healthcheck struct{ Test []string }
-	}
-	Volumes map[string]any
-	Secrets map[string]struct{ File string }
-}
-
-// TestCompose: what Compose starts is told by variables that the service knows,
-// of a file that setup writes, and every part that one names is there.
-func TestCompose(t *testing.T) {
-	text := webhookFile(t, "compose.yml")
-	var c composeFile
-	if err := yaml.Unmarshal([]byte(text), &c); err != nil {
-		t.Fatal(err)
-	}
-	known := serviceVariables()
-	for name := range c.Services["webhook"].Environment {
-		if !slices.Contains(known, name) {
-			t.Errorf("the service knows no %s", name)
-		}
-	}
-	written := append(known, "CLIPPER_IMAGE", "CLIPPER_USER")
-	for _, found := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(written, found[1]) {
-			t.Errorf("nobody sets %s", found[1])
-		}
-	}
-	used := map[string]bool{}
-	for name, s := range c.Services {
-		for _, secret := range s.Secrets {
-			used[secret] = true
-			if c.Secrets[secret].File == "" {
-				t.Errorf("%s: there is no secret %s", name, secret)
-			}
-		}
-		for on, how := range s.DependsOn {
-			if how.Condition != "service_healthy" || len(c.Services[on].Healthcheck.Test) == 0 {
-				t.Errorf("%s waits for %s, which never is healthy", name, on)
-			}
-		}
-		for _, v := range s.Volumes {
-			volume, _, _ := strings.Cut(v, ":")
-			if _, ok := c.Volumes[volume]; !ok {
-				t.Errorf("%s: there is no volume %s", name, volume)
-			}
-		}
-		for variable, value := range s.Environment {
-			if secret, ok := strings.CutPrefix(value, "/run/secrets/"); ok && !slices.Contains(s.Secrets, secret) {
-				t.Errorf("%s: %s is a secret that it does not have", name, variable)
-			}
-		}
-	}
-	if all := slices.Sorted(maps.Keys(c.Secrets)); len(used) != len(all) {
-		t.Errorf("of %q only %v are used", all, used)
-	}
-	if at := c.Services["webhook"].Environment["CLIPPER_WEBHOOK_DATABASE"]; !strings.HasPrefix(at, "postgres://clipper@postgres/clipper?") {
-		t.Errorf("the database is %s", at)
 	}
 }
 
