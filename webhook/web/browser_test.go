@@ -78,11 +78,13 @@ func TestBrowser(t *testing.T) {
 		b.Press(fmt.Sprintf(`a[href="/repositories/%d"]`, w.repo.ID))
 		b.Shows("h1", "acme/app")
 		b.Check("repository")
+		b.Press(`form[action*="/rules/release/start/"] button`)
+		b.Shows(".said", "started by hand")
 		b.Press(`a[href="/health"]`)
 		b.Shows("h1", "Health")
 		b.Check("health")
 
-		if asked := w.orders.asked(); asked != "replay by mona, approve by mona" {
+		if asked := w.orders.asked(); asked != "replay by mona, approve by mona, start release by mona" {
 			t.Errorf("asked was %q", asked)
 		}
 		var title string
