@@ -93,7 +93,7 @@
 //	                    says which rules an event matches, and why
 //	    --config FILE   --organisation FILE   --policy FILE   --event NAME
 //	    --path PATH   --permission NAME   --pull-request FILE   --json
-//	    --head-since TIME   --commit SHA   --approved-by LOGIN   --bot LOGIN
+//	    --commit SHA   --approved-by LOGIN   --bot LOGIN
 //	webhook config schema
 //	                    prints the JSON Schema of configurations, for editors
 //	    --policy

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/clipperregistry/runner/runnerimage"
 	"github.com/clipperregistry/runner/webhook"
@@ -82,7 +81,6 @@ type configExplain struct {
 	Path         []string `placeholder:"PATH" sep:"none" help:"Path that the event changes; default: those of a push's commits."`
 	Permission   string   `placeholder:"NAME" help:"What the sender may do in the repository: read, triage, write, maintain or admin."`
 	PullRequest  string   `placeholder:"FILE" help:"The pull request that a comment is on, as GitHub's API tells it."`
-	HeadSince    string   `placeholder:"TIME" help:"When that pull request got its head, as in 2026-01-02T15:04:05Z."`
 	Commit       string   `placeholder:"SHA" help:"Commit of the ref, for events that name none."`
 	ApprovedBy   string   `placeholder:"LOGIN" help:"Who approved the commit of a fork."`
 	Bot          string   `placeholder:"LOGIN" help:"Login of the App's own user, as in clipper[bot]."`
@@ -160,13 +158,6 @@ func (c *configExplain) event() (*webhook.Event, error) {
 // facts are those that the flags tell.
 func (c *configExplain) facts() (rules.Facts, error) {
 	facts := rules.Facts{Bot: c.Bot, Paths: c.Path, PathsKnown: len(c.Path) > 0, Permission: rules.Permission(c.Permission), Commit: c.Commit, ApprovedBy: c.ApprovedBy}
-	if c.HeadSince != "" {
-		since, err := time.Parse(time.RFC3339, c.HeadSince)
-		if err != nil {
-			return facts, fmt.Errorf("%w: --head-since %s is no time as in 2026-01-02T15:04:05Z", runnerimage.ErrSettings, c.HeadSince)
-		}
-		facts.HeadSince = since
-	}
 	if c.PullRequest == "" {
 		return facts, nil
 	}

@@ -142,15 +142,6 @@ var methods = []method{
 			return want(found.Head.SHA, p.HeadSHA(), nil)
 		}
 	}},
-	{name: "Seen", operation: "checks/list-suites-for-ref", prepare: func(w *world) func(context.Context, *hub.Hub) error {
-		if _, err := w.hub().PutCheck(context.Background(), w.at, w.check()); err != nil { // which opens a suite
-			w.t.Fatal(err)
-		}
-		return func(ctx context.Context, h *hub.Hub) error {
-			at, err := h.Seen(ctx, w.at, w.sha)
-			return want(at.IsZero(), false, err)
-		}
-	}},
 	{name: "Permission", operation: "repos/get-collaborator-permission-level", except: map[string]string{"uninstalled": "temporary"}, prepare: func(w *world) func(context.Context, *hub.Hub) error {
 		for _, level := range []string{"read", "triage", "write", "maintain", "admin"} {
 			w.repo.Permit(level+"er", level)

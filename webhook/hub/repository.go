@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/clipperregistry/runner/webhook"
 )
@@ -66,31 +65,6 @@ func (h *Hub) PullRequest(ctx context.Context, r Repo, number int) (*webhook.Pul
 		return nil, fmt.Errorf("look up %s#%d: %w", r.FullName, number, err)
 	}
 	return p, nil
-}
-
-// Seen is when GitHub first had a commit in a repository: when it opened the
-// App's check suite, which it does for every push. It is zero where that is
-// not known; a commit's own dates are its author's to choose.
-func (h *Hub) Seen(ctx context.Context, r Repo, commit string) (time.Time, error) {
-	var found struct {
-		Suites []struct {
-			CreatedAt webhook.Moment `json:"created_at"`
-		} `json:"check_suites"`
-	}
-	err := h.repo(ctx, r, request{
-		scope: r.in("checks:read"), method: http.MethodGet, path: r.of("/commits/%s/check-suites", commit),
-		query: url.Values{"app_id": {strconv.FormatInt(h.app, 10)}}, out: &found,
-	})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look up since when %s has %.12s: %w", r.FullName, commit, err)
-	}
-	var first time.Time
-	for _, suite := range found.Suites {
-		if at := suite.CreatedAt.Time(); first.IsZero() || at.Before(first) {
-			first = at
-		}
-	}
-	return first, nil
 }
 
 // Permission is what a person may do in a repository now: none, read, triage,

@@ -20,7 +20,7 @@ import (
 func TestScopes(t *testing.T) {
 	wanted := map[string]string{
 		"Repositories": `{"permissions":{"metadata":"read"}}`,
-		"Repository":   "metadata:read", "Head": "contents:read", "PullRequest": "pull_requests:read", "Seen": "checks:read",
+		"Repository":   "metadata:read", "Head": "contents:read", "PullRequest": "pull_requests:read",
 		"Permission": "metadata:read", "Config": "contents:read", "ChangedPaths": "contents:read",
 		"Dispatch": "contents:read actions:write", "RepositoryDispatch": "contents:write",
 		"FindRun": "actions:read", "WorkflowRun": "actions:read", "CancelRun": "actions:write", "Rerun": "actions:write", "Rerun what failed": "actions:write",

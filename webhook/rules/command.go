@@ -21,9 +21,7 @@ func parseCommand(body string) (command, commit string, ok bool) {
 	return found[1], found[2], true
 }
 
-// comment looks at a command in a comment. It is about the commit that its
-// author saw: the one that it names, or the pull request's head if that is
-// known to be no younger than the comment.
+// comment looks at a command in a comment on a pull request.
 func (m *matching) comment(on *Comment) bool {
 	e := m.event
 	if e.Action != "created" {
@@ -48,24 +46,28 @@ func (m *matching) comment(on *Comment) bool {
 }
 
 // seen looks at whether the pull request's head is what the author of the
-// comment saw.
+// comment saw. No time tells that: GitHub has none for when a pull request got
+// its head, and who pushes can take a commit away before somebody looks and put
+// it back behind the command. So a command names the commit, and all of it: of
+// the beginning of a name anybody can make two commits that share it.
+//
+// Where nothing is gained by that, the head counts as it is. To a branch of the
+// repository itself push those who may write, and they can give the command,
+// too, unless it requires more of them.
 func (m *matching) seen(commit string) bool {
-	p, written := m.facts.PullRequest, m.event.Comment.CreatedAt.Time()
-	switch {
+	p, on := m.facts.PullRequest, m.rule.On.Comment
+	fork, above := p.Fork(m.event.Repository.ID), !Write.AtLeast(on.Require)
+	switch whole := commit != "" && commit == p.Head.SHA; {
 	case p.State != "" && p.State != "open":
 		return m.no("the pull request is %s", p.State)
-	case commit != "" && !strings.HasPrefix(p.Head.SHA, commit):
+	case !strings.HasPrefix(p.Head.SHA, commit):
 		return m.no("the pull request's head is %s by now, not %s", p.Head.SHA, commit)
+	case fork && !whole:
+		return m.no("the code comes from a fork: name the whole commit that you looked at, as in %s COMMIT", on.Command)
+	case above && !whole:
+		return m.no("whoever may write can push to the branch: name the whole commit that you looked at, as in %s COMMIT", on.Command)
 	case commit != "":
 		m.yes("the command names the pull request's head")
-	case m.facts.HeadSince.IsZero() || written.IsZero():
-		if p.Fork(m.event.Repository.ID) {
-			return m.no("the code comes from a fork, and whether its head was there before the comment is not known: name it, as in %s %.12s", m.rule.On.Comment.Command, p.Head.SHA)
-		}
-	case m.facts.HeadSince.After(written):
-		return m.no("the pull request got its head %s after the comment was written: look at it and comment again", p.Head.SHA)
-	default:
-		m.yes("the pull request's head was there before the comment")
 	}
 	m.commanded = true
 	return true

@@ -86,7 +86,7 @@ type Deployment struct {
 
 // Comment is a command that people give in comments on pull requests.
 type Comment struct {
-	Command string     `yaml:"command" need:"yes" format:"command" doc:"First line of the comment, as in /bench. A commit may follow it; without, the comment is about the pull request's head as it was then."`
+	Command string     `yaml:"command" need:"yes" format:"command" doc:"First line of the comment, as in /bench. The commit may follow it, and has to, in full, where the code comes from a fork or the command requires more than write."`
 	Require Permission `yaml:"require" enum:"write,maintain,admin" default:"write" doc:"What the one who comments must be allowed in the repository."`
 }
 

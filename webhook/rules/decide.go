@@ -80,7 +80,7 @@ func decide(r *Rule, policy *Policy, e *webhook.Event, facts Facts) Decision {
 	d.Run = m.run()
 	d.Outcome = Starts
 	if code == Approve {
-		d.Outcome, d.Run.State, d.Run.Reason = Waits, webhook.AwaitingApproval, "code from a fork runs once someone who may write approves this commit"
+		d.Outcome, d.Run.State, d.Run.Reason = Waits, webhook.AwaitingApproval, awaited(r, d.Run.Commit)
 	}
 	s := &scope{e, facts, d.Run}
 	concur(d.Run, r, s, code)
@@ -95,6 +95,16 @@ func decide(r *Rule, policy *Policy, e *webhook.Event, facts Facts) Decision {
 		panic(err) // strings and numbers
 	}
 	return d
+}
+
+// awaited says what a commit from a fork waits for, and how a command has it
+// run.
+func awaited(r *Rule, commit string) string {
+	text := "code from a fork runs once someone who may write approves this commit"
+	if on := r.On.Comment; on != nil {
+		text += fmt.Sprintf(",\nor once someone with the permission %s comments: %s %s", on.Require, on.Command, commit)
+	}
+	return text
 }
 
 // run is what follows, as far as it does not depend on what runs.

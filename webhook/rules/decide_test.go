@@ -83,10 +83,6 @@ func on(head int64) edit {
 	return func(_ *webhook.Event, f *rules.Facts) { f.PullRequest = pullRequest(head) }
 }
 
-func headSince(t string) edit {
-	return func(_ *webhook.Event, f *rules.Facts) { f.HeadSince = webhook.Moment(t).Time() }
-}
-
 func merging(e *webhook.Event, _ *rules.Facts) {
 	e.Action, e.MergeGroup = "checks_requested", &webhook.MergeGroup{HeadSHA: "ee", HeadRef: "refs/heads/gh-readonly-queue/main/pr-5", BaseRef: "refs/heads/main"}
 }
@@ -113,9 +109,10 @@ func edits(list ...edit) []edit { return list }
 // TestDecide: what is on, the event, and what becomes of it.
 func TestDecide(t *testing.T) {
 	const (
-		push = "push: { branches: [main, 'v*'], paths: ['**.go'] }"
-		pr   = "pull_request: "
-		cmd  = "comment: { command: /bench }"
+		push   = "push: { branches: [main, 'v*'], paths: ['**.go'] }"
+		pr     = "pull_request: "
+		cmd    = "comment: { command: /bench }"
+		admins = "comment: { command: /bench, require: admin }"
 	)
 	for _, tt := range []struct {
 		on, event string
@@ -175,17 +172,19 @@ func TestDecide(t *testing.T) {
 		{cmd, "issue_comment", edits(commented("/bench"), may("read")), rules.Ignored, "ada has the permission read, and write is required"},
 		{cmd, "issue_comment", edits(commented("/bench"), may("triage")), rules.Ignored, "write is required"},
 		{cmd, "issue_comment", edits(commented("/bench"), may("owner")), rules.Ignored, "write is required"},
-		{"comment: { command: /bench, require: admin }", "issue_comment", edits(commented("/bench"), may("maintain")), rules.Ignored, "admin is required"},
+		{admins, "issue_comment", edits(commented("/bench"), may("maintain")), rules.Ignored, "admin is required"},
 		{cmd, "issue_comment", edits(commented("/bench"), may("write")), rules.Asks, "pull_request"},
 		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(7)), rules.Starts, "the command is /bench"},
 		{cmd, "issue_comment", edits(commented("\r\n  /bench  \r\nand thanks"), may("admin"), on(7)), rules.Starts, "the command is /bench"},
-		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(7), headSince("2026-11-21T11:59:59Z")), rules.Starts, "the pull request's head was there before the comment"},
-		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(7), headSince("2026-11-21T12:00:01Z")), rules.Ignored, "after the comment was written: look at it and comment again"},
-		{cmd, "issue_comment", edits(commented("/bench ccccccc"), may("write"), on(7), headSince("2026-11-21T12:00:01Z")), rules.Starts, "the command names the pull request's head"},
+		{cmd, "issue_comment", edits(commented("/bench ccccccc"), may("write"), on(7)), rules.Starts, "the command names the pull request's head"},
 		{cmd, "issue_comment", edits(commented("/bench ddddddd"), may("write"), on(7)), rules.Ignored, "the pull request's head is cccccccccc by now, not ddddddd"},
-		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(8)), rules.Ignored, "name it, as in /bench cccccccccc"},
-		{cmd, "issue_comment", edits(commented("/bench cccccccc"), may("write"), on(8)), rules.Starts, "the code comes from a fork, and the command is its approval"},
-		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(8), headSince("2026-11-21T11:00:00Z")), rules.Starts, "the command is its approval"},
+		{admins, "issue_comment", edits(commented("/bench"), may("admin"), on(7)), rules.Ignored, "whoever may write can push to the branch: name the whole commit"},
+		{admins, "issue_comment", edits(commented("/bench cccccccccc"), may("admin"), on(7)), rules.Starts, "the command names the pull request's head"},
+		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(8)), rules.Ignored, "the code comes from a fork: name the whole commit that you looked at, as in /bench COMMIT"},
+		{cmd, "issue_comment", edits(commented("/bench ccccccccc"), may("write"), on(8)), rules.Ignored, "name the whole commit"}, // a fork can have two with these digits
+		{cmd, "issue_comment", edits(commented("/bench dddddddddd"), may("write"), on(8)), rules.Ignored, "the pull request's head is cccccccccc by now, not dddddddddd"},
+		{cmd, "issue_comment", edits(commented("/bench cccccccccc"), may("write"), on(8)), rules.Starts, "the code comes from a fork, and the command is its approval"},
+		{cmd, "issue_comment", edits(commented("/bench"), may("write"), on(8), func(_ *webhook.Event, f *rules.Facts) { f.PullRequest.Head.SHA = "" }), rules.Ignored, "name the whole commit"},
 		{cmd, "issue_comment", edits(commented("/test")), rules.Ignored, "the command is /test, not /bench"},
 		{cmd, "issue_comment", edits(commented("please /bench")), rules.Ignored, "the comment's first line is no command"},
 		{cmd, "issue_comment", edits(commented("/bench; rm -rf /")), rules.Ignored, "no command"},
@@ -250,6 +249,21 @@ func TestForks(t *testing.T) {
 		}
 		if waits := d.Run.State == webhook.AwaitingApproval; waits != (tt.outcome == rules.Waits) {
 			t.Errorf("%s under %s: the run is %s", tt.rule, tt.policy, d.Run.State)
+		}
+	}
+}
+
+// TestAwaited: a run that waits says what it waits for, with the commit for who
+// wants to command it.
+func TestAwaited(t *testing.T) {
+	const approval = "code from a fork runs once someone who may write approves this commit"
+	for on, want := range map[string]string{
+		"pull_request: ": approval,
+		"pull_request: , comment: { command: /bench, require: maintain }": approval + ",\nor once someone with the permission maintain comments: /bench cccccccccc",
+	} {
+		e, facts := newEvent("pull_request", edits(pull("opened"), fromFork))
+		if got := rules.Decide(parse(t, rule("  on: { "+on+" }\n"+runCI)), policy(t), e, facts)[0].Run.Reason; got != want {
+			t.Errorf("on %s: it waits for %q, want %q", on, got, want)
 		}
 	}
 }

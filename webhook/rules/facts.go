@@ -2,7 +2,6 @@ package rules
 
 import (
 	"slices"
-	"time"
 
 	"github.com/clipperregistry/runner/webhook"
 )
@@ -25,8 +24,6 @@ type Facts struct {
 	Permission Permission
 	// PullRequest is what a comment is on, at this time.
 	PullRequest *webhook.PullRequest
-	// HeadSince is when that pull request got its head; zero is unknown.
-	HeadSince time.Time
 	// Commit is that of the ref, for events that name no commit.
 	Commit string
 	// ApprovedBy is who may write and approved this rule for this commit.

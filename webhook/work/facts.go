@@ -25,12 +25,8 @@ func (t *turn) learn(ctx context.Context, e *webhook.Event, need rules.Need, fac
 		facts.Permission = rules.Permission(p)
 		return err
 	case rules.NeedPullRequest:
-		p, err := t.github.PullRequest(ctx, at(e), e.Issue.Number)
-		if err != nil {
-			return err
-		}
-		facts.PullRequest = p
-		facts.HeadSince, err = t.github.Seen(ctx, at(e), p.Head.SHA)
+		var err error
+		facts.PullRequest, err = t.github.PullRequest(ctx, at(e), e.Issue.Number)
 		return err
 	case rules.NeedCommit:
 		ref := "refs/heads/" + e.Repository.DefaultBranch

@@ -155,6 +155,42 @@ func TestOwnConfiguration(t *testing.T) {
 	})
 }
 
+// TestForkCommand: a command on a fork's pull request runs the commit that it
+// names, whatever else eve pushes before it is decided about.
+func TestForkCommand(t *testing.T) {
+	both(t, nil, func(t *testing.T, w *world) {
+		w.serve()
+		w.User("eve")
+		fork := w.repo.Fork("eve")
+		fork.CommitTo("feature", change)
+		pull := w.repo.OpenPullRequest(fakehub.Pull{From: fork, Head: "feature"})
+		w.comes("test", webhook.AwaitingApproval)
+		w.rest()
+		good := pull.HeadSHA()
+		if said := w.check(good, "test (main)").Summary; !strings.Contains(said, "comments: /test "+good) {
+			t.Errorf("the check says %s", said)
+		}
+		pull.Comment("mona", "/test")
+		pull.Comment("mona", "/test "+good[:12])
+		w.rest()
+		w.Hub.Hold()
+		pull.Comment("mona", "/test "+good)
+		pull.Push(map[string]string{"main.go": "package main // worse\n"})
+		w.Release(nil)
+		w.rest()
+		if n := len(w.repo.Runs()); n != 0 {
+			t.Fatalf("%d workflows run\n%s", n, w.state())
+		}
+		pull.Comment("mona", "/test "+pull.HeadSHA())
+		w.began()
+		w.until("its run is approved", func() bool {
+			runs := w.runs("test")
+			last := runs[len(runs)-1]
+			return last.State == webhook.Running && last.Commit == pull.HeadSHA() && last.ApprovedBy == "mona"
+		})
+	})
+}
+
 // TestLapse: what nobody approves in time never runs.
 func TestLapse(t *testing.T) {
 	both(t, nil, func(t *testing.T, w *world) {

@@ -53,7 +53,6 @@ type GitHub interface {
 	ChangedPaths(context.Context, hub.Repo, hub.Change) (hub.Paths, error)
 	Permission(ctx context.Context, r hub.Repo, login string) (string, error)
 	PullRequest(ctx context.Context, r hub.Repo, number int) (*webhook.PullRequest, error)
-	Seen(ctx context.Context, r hub.Repo, commit string) (time.Time, error)
 
 	Dispatch(context.Context, hub.Repo, hub.Dispatch) (hub.Dispatched, error)
 	RepositoryDispatch(ctx context.Context, r hub.Repo, event string, payload map[string]string, nonce string) error
