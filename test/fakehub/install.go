@@ -67,7 +67,8 @@ func (i *Installation) Uninstall() {
 	h.revoke(i)
 }
 
-// Suspend refuses all calls until it is undone. The App is told.
+// Suspend refuses all calls until it is undone. The App is told, but not of
+// which repositories.
 func (i *Installation) Suspend(suspended bool) {
 	h := i.app.hub
 	h.mu.Lock()
@@ -77,7 +78,7 @@ func (i *Installation) Suspend(suspended bool) {
 	if suspended {
 		action = "suspend"
 	}
-	h.emitTo(i, "installation", action, i.account, nil, object{"repositories": h.list(i.seen()), "requester": nil})
+	h.emitTo(i, "installation", action, i.account, nil, nil)
 }
 
 // Revoke ends all tokens of the installation.

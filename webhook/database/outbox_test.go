@@ -170,5 +170,9 @@ func TestSchedules(t *testing.T) {
 		if got := due(); len(got) != 1 || string(got[0].Data) != `"changed"` {
 			t.Errorf("due are %v", got)
 		}
+		plan("nightly") // whose time has come
+		if got := due(); len(got) != 1 || string(got[0].Data) != `"nightly"` {
+			t.Errorf("due are %v", got)
+		}
 	})
 }

@@ -28,7 +28,8 @@ func scanSchedule(r row) (s Schedule, err error) {
 
 // Plan makes these the schedules of a repository and forgets the others. One
 // that is there with the same data keeps its time: that the configuration was
-// read again makes nothing due.
+// read again makes nothing due. So does one whose time has come, whatever its
+// data: what follows from that is not done yet.
 func (db *DB) Plan(ctx context.Context, app, repository int64, schedules []Schedule) error {
 	err := db.engine.write(ctx, func(ctx context.Context, tx tx) error {
 		have, err := all(ctx, tx, scanSchedule, `
@@ -44,9 +45,10 @@ func (db *DB) Plan(ctx context.Context, app, repository int64, schedules []Sched
 			delete(gone, s.RuleKey)
 			_, err := tx.exec(ctx, `
 				INSERT INTO schedules (rule_key, app, installation, repository, due, data) VALUES ($1, $2, $3, $4, $5, $6)
-				ON CONFLICT (rule_key) DO UPDATE SET installation = excluded.installation, due = excluded.due, data = excluded.data
+				ON CONFLICT (rule_key) DO UPDATE SET installation = excluded.installation, data = excluded.data,
+					due = CASE WHEN schedules.due <= $7 THEN schedules.due ELSE excluded.due END
 				WHERE schedules.data <> excluded.data OR schedules.installation <> excluded.installation`,
-				s.RuleKey, app, s.Installation, repository, ms(s.Due), blob(s.Data))
+				s.RuleKey, app, s.Installation, repository, ms(s.Due), blob(s.Data), ms(db.now()))
 			if err != nil {
 				return err
 			}

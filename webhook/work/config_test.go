@@ -106,8 +106,7 @@ func TestOld(t *testing.T) {
 // TestSchedule runs what is due, once for each time, and forgets the schedules
 // that the default branch has no more.
 func TestSchedule(t *testing.T) {
-	const nightly = "version: 1\nrules:\n  - id: nightly\n    on: { schedule: { cron: '0 3 * * *' } }\n    run: { workflow: { file: deploy.yml } }\n"
-	both(t, map[string]string{".github/clipper.yml": nightly}, func(t *testing.T, w *world) {
+	both(t, map[string]string{".github/clipper.yml": nightlyYAML}, func(t *testing.T, w *world) {
 		stop := w.serve()
 		w.repo.Push("mona", "main", change) // from which it is planned
 		w.rest()
@@ -126,8 +125,20 @@ func TestSchedule(t *testing.T) {
 		}
 		tick(1)
 		tick(2)
+		w.repo.CommitTo("trunk", nil) // as main is called by now, and the repository otherwise
+		w.repo.SetDefaultBranch("trunk")
+		w.repo.DeleteBranch("mona", "main")
+		w.repo.Rename("app-two")
+		tick(3)
+		if runs := w.runs("nightly"); runs[len(runs)-1].Ref != "refs/heads/trunk" {
+			t.Errorf("it runs for %s", runs[len(runs)-1].Ref)
+		}
+		w.install.Suspend(true)
+		tick(3)
+		w.install.Suspend(false)
+		tick(4)
 		w.repo.Commit(map[string]string{".github/clipper.yml": "version: 1\nrules: []\n"})
-		tick(2)
+		tick(4)
 		if left, err := w.DueSchedules(t.Context(), 10); err != nil || len(left) != 0 {
 			t.Errorf("there are %+v, %v", left, err)
 		}

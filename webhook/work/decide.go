@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,27 +79,17 @@ func (t *turn) deliveries(ctx context.Context, l database.Lane, list []database.
 			t.metrics.met(l.App, err)
 			return t.park(ctx, l, until)
 		}
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) { // the service ends
 			return ctx.Err()
 		}
 		if err != nil {
-			err = t.DB.Undecide(ctx, rec.App, rec.GUID, redact(err.Error()), t.retry(rec))
+			err = t.putOff(ctx, rec, err)
 		}
-		if void(err) != nil {
+		if err := cmp.Or(void(err), ctx.Err()); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// retry is when a decision that failed is tried again: as long as the event may
-// have an effect, and then never.
-func (w *Work) retry(rec database.Record) time.Time {
-	age := w.Now().Sub(rec.Received)
-	if age > w.Window && rec.Attempt > 10 {
-		return time.Time{}
-	}
-	return w.Now().Add(patience(age, time.Second<<min(rec.Attempt, 6), 5*time.Minute))
 }
 
 // turn is deciding about deliveries that are there already. So what GitHub says
@@ -166,7 +157,7 @@ func (t *turn) follows(ctx context.Context, rec database.Record) (outcome, error
 	case e.Installation.ID == 0:
 		return nothing("it is of no installation")
 	case e.Name == "installation" || e.Name == "installation_repositories":
-		return t.installed(ctx, e)
+		return t.installed(ctx, e, rec)
 	case !t.Policy.Serves(e.Repository.FullName):
 		return nothing("the operator's policy does not serve %s", e.Repository.FullName)
 	case e.Name == "workflow_run":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/clipperregistry/runner/webhook"
 	"github.com/clipperregistry/runner/webhook/database"
@@ -14,11 +16,11 @@ import (
 // planned is what is stored with a schedule. A schedule whose rule changes any
 // of it is planned anew.
 type planned struct {
-	Rule       string             `json:"rule"`
-	Cron       string             `json:"cron"`
-	Zone       string             `json:"zone"`
-	CatchUp    string             `json:"catch_up"`
-	Repository webhook.Repository `json:"repository"`
+	Rule     string `json:"rule"`
+	Cron     string `json:"cron"`
+	Zone     string `json:"zone"`
+	CatchUp  string `json:"catch_up"`
+	FullName string `json:"full_name"` // of the repository
 }
 
 // plan stores when the schedules of a repository's default branch are due next,
@@ -54,8 +56,7 @@ func (t *turn) planAnew(ctx context.Context, e *webhook.Event, c configuration) 
 func (t *turn) schedule(e *webhook.Event, rule *rules.Rule) (database.Schedule, error) {
 	r, s := e.Repository, rule.On.Schedule
 	data, err := json.Marshal(planned{
-		Rule: rule.ID, Cron: s.Cron.String(), Zone: s.TZ.In(t.Now()).Location().String(), CatchUp: s.CatchUp,
-		Repository: webhook.Repository{ID: r.ID, Name: r.Name, FullName: r.FullName, DefaultBranch: r.DefaultBranch},
+		Rule: rule.ID, Cron: s.Cron.String(), Zone: s.TZ.In(t.Now()).Location().String(), CatchUp: s.CatchUp, FullName: r.FullName,
 	})
 	return database.Schedule{
 		RuleKey: webhook.RuleKey(r.ID, rule.ID), App: t.app, Installation: e.Installation.ID, Repository: r.ID, Due: s.Next(t.Now()), Data: data,
@@ -86,10 +87,18 @@ func (w *Work) tickOne(ctx context.Context, s database.Schedule) error {
 	if t.github == nil {
 		return errors.New("the service has no key of the schedule's App")
 	}
-	e := webhook.Event{Name: webhook.Schedule, Rule: p.Rule, Repository: p.Repository, Installation: webhook.Installation{ID: s.Installation}}
-	c, err := t.configuration(ctx, &e, nil)
+	// The default branch is asked for each time: it may be another one by now.
+	found, err := t.repository(ctx, hub.Repo{Installation: s.Installation, ID: s.Repository, FullName: p.FullName})
 	if errors.Is(err, hub.ErrGone) {
-		return w.DB.Plan(ctx, s.App, s.Repository, nil)
+		return t.without(ctx, s, p)
+	}
+	if err != nil {
+		return err
+	}
+	e := webhook.Event{Name: webhook.Schedule, Rule: p.Rule, Repository: found, Installation: webhook.Installation{ID: s.Installation}}
+	c, err := t.configuration(ctx, &e, nil)
+	if errors.Is(err, hub.ErrGone) { // the branch has no commit
+		return t.planAnew(ctx, &e, configuration{})
 	}
 	if err != nil {
 		return err
@@ -120,6 +129,38 @@ func (w *Work) tickOne(ctx context.Context, s database.Schedule) error {
 	return nil
 }
 
+// repository looks up a repository. Another one that has its name by now is not
+// it.
+func (t *turn) repository(ctx context.Context, r hub.Repo) (webhook.Repository, error) {
+	found, err := t.github.Repository(ctx, r)
+	if err == nil && found.ID != r.ID {
+		err = fmt.Errorf("%s is another repository: %w", r.FullName, hub.ErrGone)
+	}
+	return found, err
+}
+
+// without does what is due about a schedule whose repository is not to be seen.
+// While the App is suspended, times pass without a run; else the repository is
+// not the App's any more.
+func (t *turn) without(ctx context.Context, s database.Schedule, p planned) error {
+	in, err := t.github.Installation(ctx, s.Installation)
+	if err != nil && !errors.Is(err, hub.ErrGone) {
+		return err
+	}
+	if err != nil || !in.Suspended() {
+		return t.planAnew(ctx, &webhook.Event{Repository: webhook.Repository{ID: s.Repository}}, configuration{})
+	}
+	cron, err := rules.ParseCron(p.Cron)
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(p.Zone)
+	if err != nil {
+		return err
+	}
+	return t.DB.Tick(ctx, s, cron.Next(t.Now().In(zone)))
+}
+
 // ruleOf is the rule with an id, if it has a schedule.
 func ruleOf(c *rules.Config, id string) *rules.Rule {
 	if c == nil {
@@ -131,39 +172,4 @@ func ruleOf(c *rules.Config, id string) *rules.Rule {
 		}
 	}
 	return nil
-}
-
-// installed plans the schedules of repositories that the App was let into, and
-// cancels the runs of those that it was taken from.
-func (t *turn) installed(ctx context.Context, e *webhook.Event) (outcome, error) {
-	repositories := e.RepositoriesAdded
-	switch {
-	case e.Name == "installation" && (e.Action == "created" || e.Action == "unsuspend"):
-		repositories = e.Repositories
-	case e.Name == "installation" && e.Action == "deleted":
-		e.RepositoriesRemoved = e.Repositories
-	}
-	if err := t.leave(ctx, e); err != nil {
-		return outcome{}, err
-	}
-	for _, r := range e.RepositoriesRemoved {
-		gone := &webhook.Event{Repository: r}
-		if err := t.planAnew(ctx, gone, configuration{}); err != nil {
-			return outcome{}, err
-		}
-	}
-	for _, r := range repositories {
-		if !t.Policy.Serves(r.FullName) {
-			continue
-		}
-		found, err := t.github.Repository(ctx, hub.Repo{Installation: e.Installation.ID, ID: r.ID, FullName: r.FullName})
-		if err == nil {
-			in := &webhook.Event{Name: webhook.Schedule, Repository: found, Installation: e.Installation}
-			_, err = t.configuration(ctx, in, nil)
-		}
-		if err != nil && !errors.Is(err, hub.ErrGone) { // an empty repository has no branch
-			return outcome{}, err
-		}
-	}
-	return nothing("the schedules of %d repositories were planned", len(repositories))
 }

@@ -3,8 +3,10 @@
 // the rows as they are then.
 //
 // A delivery is decided about once (decide.go), with the configuration that
-// counts for it (config.go) and what has to be asked for (facts.go). Each run
-// that follows goes its own way, told by [Work.step]:
+// counts for it (config.go) and what has to be asked for (facts.go). One of an
+// installation's has schedules planned (install.go), whose events the service
+// makes itself when they are due (schedule.go). Each run that follows goes its
+// own way, told by [Work.step]:
 //
 //	start   the intent is stored, then the job is started      start.go
 //	resolve whether it was, if the answer was lost             resolve.go
@@ -30,6 +32,7 @@ package work
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -47,6 +50,8 @@ import (
 // GitHub is the part of *hub.Hub that the work needs.
 type GitHub interface {
 	Bot(context.Context) (string, error)
+	Installation(ctx context.Context, id int64) (hub.Installation, error)
+	Repositories(ctx context.Context, installation int64) iter.Seq2[webhook.Repository, error]
 	Repository(context.Context, hub.Repo) (webhook.Repository, error)
 	Head(ctx context.Context, r hub.Repo, ref string) (commit string, err error)
 	Config(ctx context.Context, r hub.Repo, commit string) ([]byte, error)
