@@ -68,6 +68,10 @@ func key(parts ...any) string {
 	return strings.TrimRight(strings.Join(texts, ":"), ":")
 }
 
-// RuleKey names a rule of a repository, for as long as both are there: with an
-// event's key it names the one run that follows.
-func RuleKey(repository int64, rule string) string { return fmt.Sprintf("%d/%s", repository, rule) }
+// RuleKey names a rule of a repository as an App sees it, for as long as all are
+// there: with an event's key it names the one run that follows. The IDs of
+// repositories and of what events are about are one host's, and Apps can be of
+// several.
+func RuleKey(app, repository int64, rule string) string {
+	return fmt.Sprintf("%d/%d/%s", app, repository, rule)
+}

@@ -88,11 +88,11 @@ func TestMove(t *testing.T) {
 }
 
 func TestRunID(t *testing.T) {
-	id := webhook.RunID(webhook.RuleKey(7, "itest"), "push:refs/heads/main:a..b")
+	id := webhook.RunID(webhook.RuleKey(1, 7, "itest"), "push:refs/heads/main:a..b")
 	if !regexp.MustCompile(`^[a-z2-7]{26}$`).MatchString(id) {
 		t.Errorf("ID %s", id)
 	}
-	if again := webhook.RunID(webhook.RuleKey(7, "itest"), "push:refs/heads/main:a..b"); again != id {
+	if again := webhook.RunID(webhook.RuleKey(1, 7, "itest"), "push:refs/heads/main:a..b"); again != id {
 		t.Errorf("of the same keys, ID %s and %s", id, again)
 	}
 	if webhook.RunID("a", "bc") == webhook.RunID("ab", "c") {

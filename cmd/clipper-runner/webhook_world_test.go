@@ -158,12 +158,12 @@ func furnishedRuns(created time.Time) []database.NewRun {
 		Commit: "c0ffee1c0ffee1c0ffee1c0ffee1c0ffee1c0ffe", Ref: "refs/heads/main", State: webhook.Queued, Created: created, EventKey: "push:main",
 	}
 	itest, deploy := common, common
-	itest.ID, itest.Rule, itest.RuleKey, itest.Due = "itestaaaaaaaaaaaaaaaaaaaaa", "itest", "10/itest", created
+	itest.ID, itest.Rule, itest.RuleKey, itest.Due = "itestaaaaaaaaaaaaaaaaaaaaa", "itest", "1/10/itest", created
 	itest.Job = jobJSON(rules.Job{Check: "itest", ECS: &rules.Task{
 		Container: rules.Container{Image: "ghcr.io/octo/ci:1"}, CPU: 1024, Memory: 2048,
 		Place: rules.ResolvedPlace{Cluster: "ci", Region: "eu-west-1", LogGroup: "/clipper"},
 	}})
-	deploy.ID, deploy.Rule, deploy.RuleKey, deploy.WorkflowRun = "deployaaaaaaaaaaaaaaaaaaaa", "deploy", "10/deploy", 4711
+	deploy.ID, deploy.Rule, deploy.RuleKey, deploy.WorkflowRun = "deployaaaaaaaaaaaaaaaaaaaa", "deploy", "1/10/deploy", 4711
 	deploy.Job = jobJSON(rules.Job{Check: "deploy", Workflow: &rules.WorkflowRun{File: "deploy.yml", Ref: "main"}})
 	return []database.NewRun{{Run: itest}, {Run: deploy}}
 }

@@ -171,7 +171,7 @@ func (f *fixture) undecided(installation int64) string {
 // run is one of installation 1 and repository 10.
 func (f *fixture) run(id string, change ...func(*webhook.Run)) NewRun {
 	r := webhook.Run{
-		ID: id, RuleKey: "10/itest", EventKey: "push:" + id, Rev: 1, App: 1, Installation: 1, Repository: 10,
+		ID: id, RuleKey: "1/10/itest", EventKey: "push:" + id, Rev: 1, App: 1, Installation: 1, Repository: 10,
 		State: webhook.Queued, Created: f.clock.now(), Due: f.clock.now(),
 	}
 	for _, c := range change {

@@ -18,7 +18,7 @@ func TestDecided(t *testing.T) {
 		f.accept(1, "a", "b", "c")
 		run := f.run("1", func(r *webhook.Run) { r.Delivery = "a" })
 		run.Desires = []Desire{{Channel: "check", State: []byte(`{"status": "queued"}`)}}
-		other := f.run("2", func(r *webhook.Run) { r.RuleKey = "10/bench"; r.Delivery = "a"; r.Due = time.Time{} })
+		other := f.run("2", func(r *webhook.Run) { r.RuleKey = "1/10/bench"; r.Delivery = "a"; r.Due = time.Time{} })
 		fresh, err := f.Decided(t.Context(), 1, "a", "push to main", run, other)
 		if err != nil || !slices.Equal(fresh, []string{"1", "2"}) {
 			t.Fatalf("%v, %v", fresh, err)
@@ -165,7 +165,7 @@ func TestRuns(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		f.create(f.run("1", func(r *webhook.Run) { r.Delivery = "a" }))
 		f.create(f.run("2", func(r *webhook.Run) { r.Repository, r.Installation, r.Group = 20, 2, "main" }))
-		f.create(f.run("3", func(r *webhook.Run) { r.RuleKey = "10/bench" }))
+		f.create(f.run("3", func(r *webhook.Run) { r.RuleKey = "1/10/bench" }))
 		f.must(f.move("3", webhook.Failed))
 		for _, tt := range []struct {
 			filter RunFilter
@@ -177,7 +177,7 @@ func TestRuns(t *testing.T) {
 			{RunFilter{Newest: true, Before: "1"}, ""},
 			{RunFilter{Newest: true, Before: "4"}, ""},
 			{RunFilter{Newest: true, Before: "3", Repositories: []int64{20}, Group: "main"}, "2"},
-			{RunFilter{Delivery: "a", App: 1, Installation: 1, RuleKey: "10/itest", EventKey: "push:1"}, "1"},
+			{RunFilter{Delivery: "a", App: 1, Installation: 1, RuleKey: "1/10/itest", EventKey: "push:1"}, "1"},
 			{RunFilter{Repositories: []int64{20}, Group: "main"}, "2"},
 			{RunFilter{Repositories: []int64{}}, ""},
 			{RunFilter{Unended: true}, "1 2"},

@@ -111,7 +111,7 @@ func awaited(r *Rule, commit string) string {
 func (m *matching) run() *webhook.Run {
 	e := m.event
 	r := &webhook.Run{
-		RuleKey: webhook.RuleKey(e.Repository.ID, m.rule.ID), EventKey: e.Key(),
+		RuleKey: webhook.RuleKey(m.facts.App, e.Repository.ID, m.rule.ID), EventKey: e.Key(),
 		Installation: e.Installation.ID, Repository: e.Repository.ID, FullName: e.Repository.FullName,
 		Rule: m.rule.ID, Event: e.Name, Sender: e.Sender.Login, Commit: cmp.Or(e.Commit(), m.facts.Commit),
 		State: webhook.Queued, ApprovedBy: m.facts.ApprovedBy,

@@ -25,7 +25,7 @@ type edit func(*webhook.Event, *rules.Facts)
 
 func newEvent(name string, edits []edit) (*webhook.Event, rules.Facts) {
 	e := &webhook.Event{Name: name, Repository: webhook.Repository{ID: 7, FullName: "acme/app", DefaultBranch: "main"}, Sender: webhook.User{Login: "ada"}, Installation: webhook.Installation{ID: 3}}
-	facts := rules.Facts{Bot: "clipper[bot]"}
+	facts := rules.Facts{App: 1, Bot: "clipper[bot]"}
 	for _, edit := range edits {
 		edit(e, &facts)
 	}
@@ -340,7 +340,7 @@ func TestRun(t *testing.T) {
 	e, facts := newEvent("pull_request", edits(pull("opened"), paths("go.mod")))
 	d := rules.Decide(c, policy(t), e, facts)[0]
 	want := webhook.Run{
-		ID: webhook.RunID("7/itest", "pr:5:cccccccccc:opened:T"), RuleKey: "7/itest", EventKey: "pr:5:cccccccccc:opened:T",
+		ID: webhook.RunID("1/7/itest", "pr:5:cccccccccc:opened:T"), RuleKey: "1/7/itest", EventKey: "pr:5:cccccccccc:opened:T",
 		Installation: 3, Repository: 7, FullName: "acme/app", Rule: "itest", Event: "pull_request", Sender: "ada",
 		Commit: "cccccccccc", Ref: "refs/pull/5/head", Base: "main", PullRequest: 5,
 		Group: "7/pr-5", CancelOthers: true, MaxQueue: 1, State: webhook.Queued,
@@ -375,7 +375,11 @@ func TestSameAgain(t *testing.T) {
 	if fmt.Sprintf("%+v", *first.Run) != fmt.Sprintf("%+v", *again.Run) {
 		t.Errorf("decided again, the run is another:\n%+v\n%+v", first.Run, again.Run)
 	}
-	e.After = "cc"
+	facts.App++
+	if other := rules.Decide(c, policy(t), e, facts)[0]; other.Run.ID == first.Run.ID {
+		t.Error("two Apps have one run")
+	}
+	e.After, facts.App = "cc", 1
 	if other := rules.Decide(c, policy(t), e, facts)[0]; other.Run.ID == first.Run.ID {
 		t.Error("two events have one run")
 	}

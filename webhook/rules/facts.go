@@ -9,6 +9,8 @@ import (
 // Facts are what a decision needs and an event does not have. Those that are
 // expensive are left out until a decision asks for them.
 type Facts struct {
+	// App is the ID of the App that decides.
+	App int64
 	// Bot is the login of the App's own user, as in clipper[bot].
 	Bot string
 

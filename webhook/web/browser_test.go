@@ -116,7 +116,7 @@ func history(w *world) {
 			w.decided(rec, "")
 		case rec.Event == "release" && rec.Action == "published":
 			w.run(rec, "release", webhook.Succeeded, func(r *webhook.Run) {
-				r.Rule, r.RuleKey, r.Started, r.Ended = "release", webhook.RuleKey(rec.Repository, "release"), r.Created.Add(3*time.Second), r.Created.Add(94*time.Second)
+				r.Rule, r.RuleKey, r.Started, r.Ended = "release", webhook.RuleKey(rec.App, rec.Repository, "release"), r.Created.Add(3*time.Second), r.Created.Add(94*time.Second)
 			})
 			w.run(rec, "release2", webhook.Queued)
 			w.decided(rec, "")

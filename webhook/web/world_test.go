@@ -178,7 +178,7 @@ func (w *world) must(err error) {
 func (w *world) run(rec database.Record, id string, state webhook.State, change ...func(*webhook.Run)) webhook.Run {
 	w.t.Helper()
 	r := webhook.Run{
-		ID: id, RuleKey: webhook.RuleKey(rec.Repository, "itest"), EventKey: "push:" + id, Rev: 1, App: rec.App, Installation: rec.Installation,
+		ID: id, RuleKey: webhook.RuleKey(rec.App, rec.Repository, "itest"), EventKey: "push:" + id, Rev: 1, App: rec.App, Installation: rec.Installation,
 		Repository: rec.Repository, FullName: rec.FullName, Rule: "itest", Event: rec.Event, Delivery: rec.GUID, Sender: rec.Sender,
 		Commit: strings.Repeat("c0ffee12", 5), Ref: "refs/heads/main", State: state, Created: time.Now(), Attempt: 1,
 		Job: json.RawMessage(`{"ecs":{"image":"ghcr.io/acme/ci:1.26"},"check":"itest"}`),

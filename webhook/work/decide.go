@@ -247,6 +247,7 @@ const mostQuestions = 5
 
 // decisions decides, with all facts that are asked for.
 func (t *turn) decisions(ctx context.Context, config *rules.Config, e *webhook.Event, facts *rules.Facts) ([]rules.Decision, error) {
+	facts.App = t.app
 	for range mostQuestions {
 		decisions := rules.Decide(config, t.Policy, e, *facts)
 		needs := rules.Needed(decisions)

@@ -48,7 +48,7 @@ func (t *turn) checkConfig(ctx context.Context, e *webhook.Event, c configuratio
 func (t *turn) configRun(e *webhook.Event, commit string, c configuration) *database.NewRun {
 	now := t.Now()
 	run := webhook.Run{
-		RuleKey: webhook.RuleKey(e.Repository.ID, configCheck), EventKey: e.Key(), Rev: 1,
+		RuleKey: webhook.RuleKey(t.app, e.Repository.ID, configCheck), EventKey: e.Key(), Rev: 1,
 		App: t.app, Installation: e.Installation.ID, Repository: e.Repository.ID, FullName: e.Repository.FullName,
 		Event: e.Name, Sender: e.Sender.Login, Commit: commit, Ref: e.Ref, ConfigCommit: commit,
 		State: webhook.Succeeded, Reason: "the configuration is valid", Created: now, Ended: now,

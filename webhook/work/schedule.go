@@ -59,7 +59,7 @@ func (t *turn) schedule(e *webhook.Event, rule *rules.Rule) (database.Schedule, 
 		Rule: rule.ID, Cron: s.Cron.String(), Zone: s.TZ.In(t.Now()).Location().String(), CatchUp: s.CatchUp, FullName: r.FullName,
 	})
 	return database.Schedule{
-		RuleKey: webhook.RuleKey(r.ID, rule.ID), App: t.app, Installation: e.Installation.ID, Repository: r.ID, Due: s.Next(t.Now()), Data: data,
+		RuleKey: webhook.RuleKey(t.app, r.ID, rule.ID), App: t.app, Installation: e.Installation.ID, Repository: r.ID, Due: s.Next(t.Now()), Data: data,
 	}, err
 }
 
