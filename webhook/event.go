@@ -169,22 +169,31 @@ func (e *Event) Touched() []string {
 }
 
 // At is when GitHub says that it happened, zero where the body does not tell.
+// What people do at a check run happens whenever they like: the times of its
+// body are the run's.
 func (e *Event) At() time.Time {
-	switch {
-	case e.Due != "":
+	switch e.Name {
+	case Schedule, Manual:
 		return e.Due.Time()
-	case e.Comment != nil:
-		return e.Comment.CreatedAt.Time()
-	case e.PullRequest != nil:
-		return e.PullRequest.UpdatedAt.Time()
-	case e.Release != nil:
-		return e.Release.PublishedAt.Time()
-	case e.Package != nil:
-		return e.Package.Version.UpdatedAt.Time()
-	case e.WorkflowRun != nil:
-		return e.WorkflowRun.UpdatedAt.Time()
-	case e.Name == "push":
+	case "push":
 		return e.Repository.PushedAt.Time()
+	case "pull_request":
+		return e.PullRequest.UpdatedAt.Time()
+	case "merge_group":
+		return e.MergeGroup.Head.Timestamp.Time()
+	case "release":
+		if e.Action == "published" {
+			return e.Release.PublishedAt.Time()
+		}
+		return e.Release.UpdatedAt.Time() // long after it was published
+	case "package", "registry_package":
+		return e.Package.Version.UpdatedAt.Time()
+	case "deployment":
+		return e.Deployment.CreatedAt.Time()
+	case "issue_comment":
+		return e.Comment.CreatedAt.Time()
+	case "workflow_run":
+		return e.WorkflowRun.UpdatedAt.Time()
 	}
 	return time.Time{}
 }

@@ -32,6 +32,9 @@ func (e *Event) Key() string {
 		return key("merge_group", e.MergeGroup.HeadSHA, e.Action)
 	case "release":
 		r := e.Release
+		if e.Action == "edited" && r.UpdatedAt == "" {
+			return key("release", r.ID, e.Action, r.PublishedAt, r.UpdatedAt, r.digest())
+		}
 		return key("release", r.ID, e.Action, r.PublishedAt, r.UpdatedAt)
 	case "package", "registry_package":
 		p := e.Package

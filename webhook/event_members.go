@@ -1,7 +1,10 @@
 package webhook
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -116,6 +119,10 @@ type MergeGroup struct {
 	HeadRef string `json:"head_ref"`
 	BaseSHA string `json:"base_sha"`
 	BaseRef string `json:"base_ref"` // full
+	// Head is the commit that GitHub made of the queue.
+	Head struct {
+		Timestamp Moment `json:"timestamp"`
+	} `json:"head_commit"`
 }
 
 // Release is one of a repository's.
@@ -124,10 +131,18 @@ type Release struct {
 	Tag         string `json:"tag_name"`
 	Target      string `json:"target_commitish"`
 	Name        string `json:"name"`
+	Body        string `json:"body"`
 	Draft       bool   `json:"draft"`
 	Prerelease  bool   `json:"prerelease"`
 	PublishedAt Moment `json:"published_at"`
-	UpdatedAt   Moment `json:"updated_at"`
+	// UpdatedAt is not there in the bodies of older servers.
+	UpdatedAt Moment `json:"updated_at"`
+}
+
+// digest is of all that people can edit.
+func (r *Release) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %t %t", r.Tag, r.Target, r.Name, r.Body, r.Draft, r.Prerelease))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Deployment is a request to deploy.
@@ -139,6 +154,7 @@ type Deployment struct {
 	Environment string          `json:"environment"`
 	Creator     User            `json:"creator"`
 	Payload     json.RawMessage `json:"payload"`
+	CreatedAt   Moment          `json:"created_at"`
 }
 
 // Package is one of a registry of GitHub's, with the version that the event is

@@ -116,6 +116,9 @@ func TestKey(t *testing.T) {
 		{"pull_request", `"action": "labeled", "label": {"name": "x"}, "number": 5, "pull_request": ` + pull, "pr:5:aa:labeled:2026-01-02T03:04:05Z:x"},
 		{"merge_group", `"action": "checks_requested", "merge_group": {"head_sha": "a", "base_ref": "refs/heads/main"}`, "merge_group:a:checks_requested"},
 		{"release", `"action": "published", "release": {"id": 4, "tag_name": "v1", "published_at": "T"}`, "release:4:published:T"},
+		{"release", `"action": "edited", "release": {"id": 4, "tag_name": "v1", "published_at": "T", "updated_at": "U"}`, "release:4:edited:T:U"},
+		{"release", `"action": "edited", "release": {"id": 4, "tag_name": "v1", "published_at": "T", "body": "A"}`, "release:4:edited:T::cf8b4df4a3871891"},
+		{"release", `"action": "edited", "release": {"id": 4, "tag_name": "v1", "published_at": "T", "body": "B"}`, "release:4:edited:T::f5823b8427db5f81"},
 		{"package", `"action": "published", "package": {"id": 4, "name": "api", "package_version": {"id": 6, "version": "sha256:1", "container_metadata": {"tag": {"name": "v1"}}}}`, "package:api:sha256:1:v1:published"},
 		{"registry_package", `"action": "published", "registry_package": {"id": 5, "name": "api", "package_version": {"id": 7, "version": "sha256:1", "container_metadata": {"tag": {"name": "v1"}}}}`, "package:api:sha256:1:v1:published"},
 		{"deployment", `"action": "created", "deployment": {"id": 4, "sha": "a"}`, "deployment:4"},
@@ -251,23 +254,6 @@ func TestTouched(t *testing.T) {
 	e := webhook.Event{Commits: []webhook.Commit{{Added: []string{"b"}, Removed: []string{"a"}}, {Modified: []string{"b", "c"}}}}
 	if got := e.Touched(); !slices.Equal(got, []string{"a", "b", "c"}) {
 		t.Errorf("touched are %v", got)
-	}
-}
-
-func TestAt(t *testing.T) {
-	for _, tt := range []struct {
-		e    webhook.Event
-		want int64
-	}{
-		{webhook.Event{Name: "push", Repository: webhook.Repository{PushedAt: "1700000000"}}, 1700000000},
-		{webhook.Event{Name: "pull_request", PullRequest: &webhook.PullRequest{UpdatedAt: "2026-01-02T03:04:05Z"}}, 1767323045},
-		{webhook.Event{Name: "issue_comment", Comment: &webhook.Comment{CreatedAt: "2026-01-02T03:04:05Z"}}, 1767323045},
-		{webhook.Event{Name: webhook.Schedule, Due: "2026-01-02T03:04:05Z"}, 1767323045},
-		{webhook.Event{Name: "star"}, -62135596800},
-	} {
-		if got := tt.e.At().Unix(); got != tt.want {
-			t.Errorf("%s was at %d, want %d", tt.e.Name, got, tt.want)
-		}
 	}
 }
 
