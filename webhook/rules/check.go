@@ -3,7 +3,6 @@ package rules
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -175,25 +174,6 @@ func checkImage(d *decoder, at string, image Template) {
 	}
 	if _, err := oci.ParseReference(image.text); err != nil {
 		d.tell(at, err.Error(), "")
-	}
-}
-
-// program is an argument behind which the next one is a program: sh -c,
-// python -c, node -e, bash -lc.
-var program = regexp.MustCompile(`^(-[a-zA-Z]*[ce]|--eval|--command|eval)$`)
-
-// checkCommand refuses what strangers write where a program is expected.
-func checkCommand(d *decoder, at string, entrypoint []string, command []Template) {
-	last := ""
-	if n := len(entrypoint); n > 0 {
-		last = entrypoint[n-1]
-	}
-	for i, argument := range command {
-		if free := argument.free(); free != "" && program.MatchString(last) {
-			d.tell(fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("strangers choose what is in %s, and a program would read it as code", free),
-				"put it into a variable of env, and write \"$NAME\" here")
-		}
-		last = argument.text
 	}
 }
 

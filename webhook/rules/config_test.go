@@ -164,28 +164,6 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
-// TestCode: what strangers choose is a value, and never code.
-func TestCode(t *testing.T) {
-	for _, tt := range []struct {
-		ecs string
-		bad bool
-	}{
-		{`image: a, command: [sh, -c, "echo ${{ event.pull_request.title }}"]`, true},
-		{`image: a, command: [bash, -euc, "git switch ${{ event.ref_name || 'main' }}"]`, true},
-		{`image: a, command: [node, --eval, "${{ event.label }}"]`, true},
-		{`image: a, command: ["${{ event.ref }}"], entrypoint: [sh, -c]`, true},
-		{`image: a, services: { db: { image: b, command: [sh, -c, "${{ event.ref }}"] } }`, true},
-		{`image: a, command: [sh, -c, "git switch ${{ event.head_sha }}"]`, false},
-		{`image: a, command: [sh, -c, "echo $TITLE"], env: { TITLE: "${{ event.pull_request.title }}" }`, false},
-		{`image: a, command: [/bench, --ref, "${{ event.ref }}"]`, false},
-	} {
-		_, problems := rules.ParseConfig([]byte(rule(onPush + "  run: { ecs: { " + tt.ecs + " } }")))
-		if bad := strings.Contains(problems.Error(), "strangers choose what is in"); bad != tt.bad {
-			t.Errorf("%s: %v", tt.ecs, problems)
-		}
-	}
-}
-
 func TestMerge(t *testing.T) {
 	organisation := parse(t, "version: 1\nrules:\n- { id: a, on: { push: }, run: { ecs: { image: a } } }\n- { id: b, on: { push: }, run: { ecs: { image: a } } }\nrunners:\n- { labels: [x], ecs: { image: a } }\n")
 	repository := parse(t, "version: 1\nrules:\n- { id: b, disabled: true }\n- { id: c, on: { push: }, run: { ecs: { image: c } } }\nrunners:\n- { labels: [x], ecs: { image: c } }\n")
