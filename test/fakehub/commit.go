@@ -38,6 +38,16 @@ func (r *Repo) Push(login, branch string, files map[string]string) (sha string) 
 	return after.sha
 }
 
+// ForcePush puts a branch at a commit, whatever it has. The Apps are told.
+func (r *Repo) ForcePush(login, branch, sha string) {
+	h := r.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := r.head(branch)
+	r.refs["heads/"+branch] = sha
+	h.pushed(r, h.account(login), "refs/heads/"+branch, before, r.head(branch))
+}
+
 // PushTag names a commit. The Apps are told.
 func (r *Repo) PushTag(login, name, sha string) {
 	h := r.hub

@@ -86,6 +86,9 @@ func (h *Hub) pushed(r *Repo, by *account, ref string, before, after *commit) {
 	if before != nil {
 		shown["before"] = before.sha
 	}
+	if before != nil && after != nil {
+		shown["forced"] = mergeBase(before, after) != before
+	}
 	if after != nil {
 		shown["after"], shown["head_commit"] = after.sha, r.pushedCommit(after)
 	}

@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/clipperregistry/runner/webhook"
@@ -41,22 +42,33 @@ func (t *turn) learn(ctx context.Context, e *webhook.Event, need rules.Need, fac
 }
 
 // learnPaths asks for what a push or a pull request changes: of a branch that
-// is new, since it left the default branch. What cannot be compared may change
-// everything.
+// is new, since it left the default branch, and of one that was forced, what it
+// had before, too. What cannot be compared may change everything.
 func (t *turn) learnPaths(ctx context.Context, e *webhook.Event, facts *rules.Facts) error {
-	change := hub.Change{Base: e.Before, Head: e.After}
+	changes := []hub.Change{{Base: e.Before, Head: e.After}}
 	switch p := e.PullRequest; {
 	case p != nil:
-		change = hub.Change{Base: p.Base.SHA, Head: p.Head.SHA, PullRequest: p.Number}
+		changes[0] = hub.Change{Base: p.Base.SHA, Head: p.Head.SHA, PullRequest: p.Number}
 	case strings.Trim(e.Before, "0") == "":
-		change.Base = e.Repository.DefaultBranch
+		changes[0].Base = e.Repository.DefaultBranch
+	case e.Forced:
+		changes = append(changes, hub.Change{Base: e.After, Head: e.Before})
 	}
-	paths, err := t.github.ChangedPaths(ctx, at(e), change)
-	if errors.Is(err, hub.ErrGone) || errors.Is(err, hub.ErrInvalid) { // what was there before a force push
-		paths, err = hub.Paths{Cut: true}, nil
+	var names []string
+	cut := false
+	for _, change := range changes {
+		paths, err := t.github.ChangedPaths(ctx, at(e), change)
+		if errors.Is(err, hub.ErrGone) || errors.Is(err, hub.ErrInvalid) { // what was there before a force push
+			paths, err = hub.Paths{Cut: true}, nil
+		}
+		if err != nil {
+			return err
+		}
+		names, cut = append(names, paths.Names...), cut || paths.Cut
 	}
-	facts.Paths, facts.PathsCut, facts.PathsKnown = paths.Names, paths.Cut, true
-	return err
+	slices.Sort(names)
+	facts.Paths, facts.PathsCut, facts.PathsKnown = slices.Compact(names), cut, true
+	return nil
 }
 
 // head is the commit that a reference is at.
