@@ -2,14 +2,9 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
-
-	"github.com/clipperregistry/runner/webhook"
-	"github.com/clipperregistry/runner/webhook/hub"
 )
 
 // Result is what a pass did.
@@ -28,9 +23,6 @@ const (
 	// maxMissing is how many deliveries a pass fetches: the oldest. It goes on
 	// with the others in the next one.
 	maxMissing = 10000
-	// giveUp is after how many failures one after the other nothing is expected
-	// of a pass any more.
-	giveUp = 5
 )
 
 // Pass compares once, fetches what is missing from the oldest to the latest,
@@ -162,100 +154,4 @@ func (l *list) oldest(seen map[string]bool) {
 	}
 	l.missing = slices.Clone(l.missing[len(later):])
 	l.upTo = l.missing[0].at
-}
-
-// fetch takes in what is missing, the oldest first, and moves the cursor.
-func (r *Reconciler) fetch(ctx context.Context, l list, cursor time.Time, result *Result) error {
-	var last error
-	inRow := 0
-	// done is until when nothing is missing; it stands still from the first
-	// failure on.
-	keep := func(done time.Time) error {
-		if last != nil || !done.After(cursor) {
-			return nil
-		}
-		cursor = done
-		return r.inbox.SetCursor(ctx, r.name, done.UTC().Format(time.RFC3339Nano))
-	}
-	var next []fetched // the oldest last
-	some := 1          // lest a limit that is reached is told of by all of them
-	for i, m := range slices.Backward(l.missing) {
-		if len(next) == 0 {
-			next = r.fetchSome(ctx, l.missing[max(0, i+1-some):i+1])
-			some = atOnce
-		}
-		f := next[len(next)-1]
-		next = next[:len(next)-1]
-		err := r.take(ctx, m, f, result)
-		switch {
-		case err == nil:
-			inRow = 0
-		case stops(ctx, err):
-			return err
-		default:
-			last = err
-			result.Failed++
-			if inRow++; inRow == giveUp {
-				return err
-			}
-		}
-		if i%batch == 0 {
-			if err := keep(m.at); err != nil {
-				return err
-			}
-			if _, err := r.hold(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	if err := keep(l.upTo); err != nil {
-		return err
-	}
-	return last
-}
-
-// stops says whether after an error nothing else needs to be tried.
-func stops(ctx context.Context, err error) bool {
-	var limited *hub.Limited
-	return ctx.Err() != nil || errors.As(err, &limited)
-}
-
-// atOnce is how many deliveries are fetched at a time: what takes long is that
-// GitHub is far. Each can have 25 MB.
-const atOnce = 4
-
-// fetched is what became of fetching a delivery.
-type fetched struct {
-	d   webhook.Delivery
-	err error
-}
-
-// fetchSome fetches deliveries, all at once.
-func (r *Reconciler) fetchSome(ctx context.Context, some []missing) []fetched {
-	all := make([]fetched, len(some))
-	var wait sync.WaitGroup
-	for i, m := range some {
-		wait.Go(func() { all[i].d, all[i].err = r.github.Delivery(ctx, m.id) })
-	}
-	wait.Wait()
-	return all
-}
-
-// take has the inbox take a delivery that was fetched, as every other.
-func (r *Reconciler) take(ctx context.Context, m missing, f fetched, result *Result) error {
-	if errors.Is(f.err, hub.ErrGone) {
-		result.Gone++
-		return nil
-	}
-	if f.err != nil {
-		return f.err
-	}
-	fresh, err := r.inbox.Accept(ctx, f.d)
-	if err != nil {
-		return fmt.Errorf("store delivery %s: %w", m.guid, err)
-	}
-	if fresh {
-		result.Accepted++
-	}
-	return nil
 }
