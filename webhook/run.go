@@ -62,6 +62,7 @@ type Run struct {
 	// Due is when something is to be done about it next.
 	Due     time.Time
 	Created time.Time
+	Asked   time.Time // when its last attempt was stored, before it was asked for
 	Started time.Time // when it was first seen running
 	Ended   time.Time
 	// Seen is when the truth about it was last heard.
@@ -97,6 +98,7 @@ func (r *Run) Move(to State, reason string, now time.Time) error {
 	switch {
 	case to == Starting:
 		r.Attempt++
+		r.Asked = now
 	case to == Running && r.Started.IsZero():
 		r.Started = now
 	case to.Over():

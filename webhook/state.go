@@ -28,7 +28,7 @@ const (
 	Failed    State = "failed"
 	TimedOut  State = "timed_out"
 	Cancelled State = "cancelled" // or superseded, as its reason says
-	Lost      State = "lost"      // its host went away, and it is not tried again
+	Lost      State = "lost"      // with its host, or forgotten by it, and not tried again
 )
 
 // moves are the states that can follow on each; one without a row is an end.

@@ -47,10 +47,11 @@ func remembered(run *webhook.Run) ending {
 	return e
 }
 
-// end ends a run, or has it run again if its host was lost and its rule says so.
+// end ends a run, or has it run again if its place says that its host was lost,
+// and its rule says so.
 func (w *Work) end(ctx context.Context, run *webhook.Run, e ending, lines []string) error {
 	run.ExitCode = e.exitCode
-	if job, err := jobOf(run); e.state == webhook.Lost && err == nil && run.Attempt <= job.Retries && run.CancelRequested == "" {
+	if job, err := jobOf(run); e.retry && err == nil && run.Attempt <= job.Retries && run.CancelRequested == "" {
 		run.Task, run.Cluster, run.WorkflowRun, run.ExitCode = "", "", 0, nil
 		return w.move(ctx, run, webhook.Queued, fmt.Sprintf("%s; attempt %d of %d follows", e.reason, run.Attempt+1, job.Retries+1), 0, lines...)
 	}

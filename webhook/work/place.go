@@ -47,6 +47,9 @@ type ending struct {
 	reason   string
 	exitCode *int
 	overdue  bool
+	// retry says that the place itself calls it lost with its host. What it only
+	// does not know any more may have done all its work.
+	retry bool
 }
 
 // jobOf is what a run has to do.
@@ -160,12 +163,16 @@ func (o onECS) start(ctx context.Context, run *webhook.Run) (thing, error) {
 	return o.at(o.w.Tasks.Start(ctx, o.of(run)))
 }
 
+// forgets is how long after a start ECS can be asked what became of it: it knows
+// for an hour what has stopped. How long it knows tokens is nowhere said.
+const forgets = 50 * time.Minute
+
 func (o onECS) find(ctx context.Context, run *webhook.Run) (thing, error) {
 	found, err := o.at(o.w.Tasks.Find(ctx, o.of(run)))
 	switch {
 	case !errors.Is(err, task.ErrNone):
 		return found, err
-	case run.CancelRequested != "":
+	case run.CancelRequested != "", o.w.Now().Sub(run.Asked) > forgets:
 		return thing{}, nil
 	}
 	return o.start(ctx, run)
@@ -182,7 +189,7 @@ func (o onECS) truth(ctx context.Context, run *webhook.Run, all bool) (ending, e
 			return ending{}, err
 		}
 	}
-	return ending{t.State, t.Reason, t.ExitCode, t.Overdue(time.Duration(o.task.Timeout), o.w.Now())}, nil
+	return ending{t.State, t.Reason, t.ExitCode, t.Overdue(time.Duration(o.task.Timeout), o.w.Now()), t.State == webhook.Lost}, nil
 }
 
 func (o onECS) stop(ctx context.Context, run *webhook.Run, cancelled bool, why string) error {

@@ -68,7 +68,7 @@ var titles = map[webhook.State]string{
 	webhook.AwaitingApproval: "Waits for approval", webhook.Queued: "Queued", webhook.Starting: "Starting",
 	webhook.Resolving: "Starting", webhook.Ambiguous: "Whether it was started is not known", webhook.Running: "Running",
 	webhook.Finishing: "Finishing", webhook.Succeeded: "Succeeded", webhook.Failed: "Failed", webhook.TimedOut: "Timed out",
-	webhook.Cancelled: "Cancelled", webhook.Lost: "Its host was lost",
+	webhook.Cancelled: "Cancelled", webhook.Lost: "Lost",
 }
 
 func title(run *webhook.Run) string {

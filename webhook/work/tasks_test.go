@@ -48,7 +48,7 @@ func (f *fakeTasks) Start(_ context.Context, j task.Job) (string, error) {
 }
 
 func (f *fakeTasks) Find(_ context.Context, j task.Job) (string, error) {
-	if _, err := os.Stat(f.file(j.Token)); err != nil {
+	if text, err := os.ReadFile(f.file(j.Token)); err != nil || string(text) == string(forgotten) {
 		return "", task.ErrNone
 	}
 	return j.Token, nil
@@ -62,6 +62,9 @@ func (f *fakeTasks) end(token string, state webhook.State) error {
 	}
 	return os.Rename(next, f.file(token))
 }
+
+// forgotten is the end of a task that ECS does not know any more.
+const forgotten = webhook.State("forgotten")
 
 // tokens are those of all tasks.
 func (f *fakeTasks) tokens() []string {
@@ -80,7 +83,11 @@ func (f *fakeTasks) Describe(_ context.Context, arns []string) ([]task.Truth, er
 			return nil, err
 		}
 		t := task.Truth{Task: arn, State: webhook.Running, Started: time.Now()}
-		if said := strings.TrimSpace(string(text)); said != "" {
+		switch said := strings.TrimSpace(string(text)); said {
+		case "":
+		case string(forgotten):
+			t = task.Truth{Task: arn}
+		default:
 			t.State, t.Reason = webhook.State(said), "it is "+said
 		}
 		code := map[webhook.State]int{webhook.Succeeded: 0, webhook.Failed: 3}

@@ -30,7 +30,7 @@ func (w *Work) watch(ctx context.Context, run *webhook.Run) error {
 	case truth.state.Over():
 		return w.end(ctx, run, truth, nil)
 	case truth.state == "" && w.Now().Sub(run.Seen) > unknown:
-		return w.end(ctx, run, ending{state: webhook.Lost, reason: "the place where it ran does not know it any more"}, nil)
+		return w.end(ctx, run, ending{state: webhook.Lost, reason: "the place where it ran does not know it any more, nor how it ended"}, nil)
 	case truth.state == "":
 		return w.again(ctx, run, w.Pace.Watch)
 	case run.CancelRequested != "":
