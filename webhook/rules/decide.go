@@ -100,7 +100,7 @@ func decide(r *Rule, policy *Policy, e *webhook.Event, facts Facts) Decision {
 // awaited says what a commit from a fork waits for, and how a command has it
 // run.
 func awaited(r *Rule, commit string) string {
-	text := "code from a fork runs once someone who may write approves this commit"
+	text := NeedsApproval
 	if on := r.On.Comment; on != nil {
 		text += fmt.Sprintf(",\nor once someone with the permission %s comments: %s %s", on.Require, on.Command, commit)
 	}

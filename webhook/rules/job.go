@@ -23,6 +23,8 @@ type Job struct {
 	Production  bool   `json:"production,omitempty"`
 	Sticky      bool   `json:"sticky,omitempty"` // a comment is kept up to date
 	Retries     int    `json:"retries,omitempty"`
+	// Unprivileged has nothing that code which nobody approved must not have.
+	Unprivileged bool `json:"unprivileged,omitempty"`
 }
 
 // String says in a few words what is started, "" if that is nothing.
@@ -105,7 +107,7 @@ func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(forma
 // job resolves what a rule runs. Unprivileged, it gets nothing but a place of
 // its own. The error is what the policy has against it.
 func (p *Policy) job(r *Rule, s *scope, unprivileged bool) (*Job, error) {
-	j := &Job{Check: checkName(r, s), Sticky: r.Report.Comment == "sticky" && s.run.PullRequest != 0, Retries: *r.Retries}
+	j := &Job{Check: checkName(r, s), Sticky: r.Report.Comment == "sticky" && s.run.PullRequest != 0, Retries: *r.Retries, Unprivileged: unprivileged}
 	if e := r.Report.Deployment; e != nil && !unprivileged {
 		j.Environment, j.Production = e.Environment.expand(s), e.Production
 	}

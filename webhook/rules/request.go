@@ -61,6 +61,16 @@ func (r Request) Granted(run *webhook.Run, permission Permission) (bool, string)
 	return true, ""
 }
 
+// NeedsApproval is why a run waits for approval.
+const NeedsApproval = "code from a fork runs once someone who may write approves this commit"
+
+// Unapproved says whether a run would give a fork's code what it gets once
+// somebody has approved it, and nobody has. To ask for it again approves
+// nothing.
+func Unapproved(run *webhook.Run, job Job) bool {
+	return run.Fork && run.ApprovedBy == "" && !job.Unprivileged
+}
+
 // Lapses says whether runs of a pull request that wait for approval are void,
 // all but those about one commit: something was pushed, or it was closed.
 func Lapses(e *webhook.Event) (pullRequest int, but string, ok bool) {

@@ -10,7 +10,8 @@ import (
 )
 
 // rerun is a run done again because of a fact: the same job for the same
-// commit, with the ID of its own wherever the job names the old one's.
+// commit, with the ID of its own wherever the job names the old one's. It waits
+// for the approval that the old one never got.
 func (w *Work) rerun(old webhook.Run, fact string) database.NewRun {
 	now := w.Now()
 	run := webhook.Run{
@@ -20,6 +21,9 @@ func (w *Work) rerun(old webhook.Run, fact string) database.NewRun {
 		PullRequest: old.PullRequest, Fork: old.Fork, ConfigCommit: old.ConfigCommit, ApprovedBy: old.ApprovedBy,
 		Group: old.Group, CancelOthers: old.CancelOthers, MaxQueue: old.MaxQueue,
 		State: webhook.Queued, Created: now, Due: now,
+	}
+	if job, err := jobOf(&old); err != nil || rules.Unapproved(&old, job) {
+		run.State, run.Reason, run.Due = webhook.AwaitingApproval, rules.NeedsApproval, now.Add(webhook.ApprovalLapses)
 	}
 	run.ID = webhook.RunID(run.RuleKey, run.EventKey)
 	run.Job = bytes.ReplaceAll(old.Job, []byte(old.ID), []byte(run.ID)) // no ID is a part of anything else
