@@ -144,6 +144,7 @@ func (k *checkRun) take(in object, now time.Time) error {
 		delete(kept, "annotations")
 		k.members["output"] = kept
 	}
+	k.suite.updated = now
 	switch {
 	case conclusion != "":
 		k.members["status"] = "completed"

@@ -15,6 +15,7 @@ type suite struct {
 	sha     string
 	branch  string
 	created time.Time
+	updated time.Time // with its check runs
 	runs    []*checkRun
 }
 
@@ -28,7 +29,7 @@ type suiteKey struct {
 func (r *Repo) suiteOf(app *App, sha string) *suite {
 	found := r.suiteOfCommit[suiteKey{app.ID, sha}]
 	if found == nil {
-		found = &suite{id: r.hub.next(), app: app, sha: sha, created: r.hub.now()}
+		found = &suite{id: r.hub.next(), app: app, sha: sha, created: r.hub.now(), updated: r.hub.now()}
 		for ref, head := range r.refs {
 			if branch, ok := strings.CutPrefix(ref, "heads/"); ok && head == sha {
 				found.branch = branch
@@ -66,7 +67,7 @@ func (r *Repo) showSuite(s *suite) object {
 	at := r.at(fmt.Sprintf("/check-suites/%d", s.id))
 	head := r.graph.commits[s.sha]
 	return object{"id": s.id, "head_sha": s.sha, "head_branch": nullable(s.branch), "status": status, "conclusion": conclusion, "url": at, "check_runs_url": at + "/check-runs",
-		"app": s.app.show(), "created_at": stamp(s.created), "updated_at": stamp(s.created), "latest_check_runs_count": len(s.runs), "repository": r.show(), "pull_requests": []object{},
+		"app": s.app.show(), "created_at": stamp(s.created), "updated_at": stamp(s.updated), "latest_check_runs_count": len(s.runs), "repository": r.show(), "pull_requests": []object{},
 		"head_commit": object{"id": s.sha, "tree_id": blobSHA(s.sha), "message": head.message, "timestamp": stamp(head.at)}}
 }
 

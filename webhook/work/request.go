@@ -53,7 +53,7 @@ func (w *Work) grant(ctx context.Context, run webhook.Run, r rules.Request, perm
 			return outcome{}, err
 		}
 	}
-	return outcome{runs: []database.NewRun{w.rerun(run, fact)}}, nil
+	return outcome{runs: []database.NewRun{w.rerun(run, "rerun:"+run.ID+":"+fact)}}, nil
 }
 
 // Request grants what a person asks for on the service's own pages, if they

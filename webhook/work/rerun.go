@@ -9,13 +9,13 @@ import (
 	"github.com/clipperregistry/runner/webhook/rules"
 )
 
-// rerun is a run done again because of a fact: the same job for the same
-// commit, with the ID of its own wherever the job names the old one's. It waits
-// for the approval that the old one never got.
-func (w *Work) rerun(old webhook.Run, fact string) database.NewRun {
+// rerun is a run done again because of a fact, of which key is the EventKey: the
+// same job for the same commit, with the ID of its own wherever the job names
+// the old one's. It waits for the approval that the old one never got.
+func (w *Work) rerun(old webhook.Run, key string) database.NewRun {
 	now := w.Now()
 	run := webhook.Run{
-		RuleKey: old.RuleKey, EventKey: "rerun:" + old.ID + ":" + fact, Rev: 1, Rerun: old.ID,
+		RuleKey: old.RuleKey, EventKey: key, Rev: 1, Rerun: old.ID,
 		App: old.App, Installation: old.Installation, Repository: old.Repository, FullName: old.FullName,
 		Rule: old.Rule, Event: old.Event, Sender: old.Sender, Commit: old.Commit, Ref: old.Ref, Base: old.Base,
 		PullRequest: old.PullRequest, Fork: old.Fork, ConfigCommit: old.ConfigCommit, ApprovedBy: old.ApprovedBy,
@@ -30,16 +30,24 @@ func (w *Work) rerun(old webhook.Run, fact string) database.NewRun {
 	return database.NewRun{Run: run, Desires: w.show(&run, nil)}
 }
 
-// rerunAll are all runs of a commit that have ended, of each rule the last.
+// rerunAll are all runs of a commit that have ended, of each rule the last. A
+// press has this effect once: whoever tells of it again, however late, finds
+// the runs that have its key.
 func (t *turn) rerunAll(ctx context.Context, e *webhook.Event, r rules.Request, permission rules.Permission) (outcome, error) {
 	var o outcome
+	key := "rerun:" + e.Key()
 	seen := map[string]bool{}
 	all := database.RunFilter{App: t.app, Repositories: []int64{e.Repository.ID}, Newest: true, Since: t.Now().Add(-rerunnable)}
 	for run, err := range t.DB.Runs(ctx, all) {
 		if err != nil {
 			return o, err
 		}
-		if run.Commit != r.Commit || seen[run.RuleKey] || run.Rule == "" {
+		switch {
+		case run.Commit != r.Commit || run.Rule == "":
+			continue
+		case run.EventKey == key:
+			return nothing("the runs were done again: %s", run.ID)
+		case seen[run.RuleKey]:
 			continue
 		}
 		seen[run.RuleKey] = true
@@ -48,7 +56,7 @@ func (t *turn) rerunAll(ctx context.Context, e *webhook.Event, r rules.Request, 
 			o.reason = why
 			continue
 		}
-		o.runs = append(o.runs, t.rerun(run, e.Key()))
+		o.runs = append(o.runs, t.rerun(run, key))
 	}
 	if len(seen) == 0 {
 		o.reason = "the commit has no runs"

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
@@ -108,4 +109,70 @@ clusters:
 		t.Fatal(problems)
 	}
 	return p
+}
+
+// two has two rules for a push.
+const two = `version: 1
+rules:
+  - { id: build, on: { push: {} }, run: { ecs: { image: "ghcr.io/acme/ci:1", command: [build] } } }
+  - { id: lint, on: { push: {} }, run: { ecs: { image: "ghcr.io/acme/ci:1", command: [lint] } } }
+`
+
+// TestRerunAll has all runs of a commit done again by those who may write, once
+// for each press, however often and however late it is told.
+func TestRerunAll(t *testing.T) {
+	both(t, map[string]string{".github/clipper.yml": two}, func(t *testing.T, w *world) {
+		w.tasks.ends = webhook.Succeeded
+		w.serve()
+		commit := w.repo.Push("mona", "main", change)
+		end := func(n int) {
+			t.Helper()
+			for _, rule := range []string{"build", "lint"} {
+				w.until("all have ended", func() bool {
+					runs := w.runs(rule)
+					return len(runs) > 0 && !slices.ContainsFunc(runs, func(r webhook.Run) bool { return !r.State.Over() })
+				})
+			}
+			w.rest()
+			for _, rule := range []string{"build", "lint"} {
+				runs := w.runs(rule)
+				if len(runs) != n {
+					t.Fatalf("%s has %d runs, want %d\n%s", rule, len(runs), n, w.state())
+				}
+				if last := runs[n-1]; n > 1 && last.Rerun != runs[n-2].ID {
+					t.Errorf("run %d of %s is %s done again, want %s", n, rule, last.Rerun, runs[n-2].ID)
+				}
+			}
+		}
+		press := func(who string) {
+			t.Helper()
+			if err := w.repo.RerequestSuite(commit, who); err != nil {
+				t.Fatal(err)
+			}
+			w.rest()
+		}
+		again := func() {
+			for _, d := range w.app.Deliveries() {
+				if d.Event == "check_suite" && d.Action == "rerequested" {
+					w.app.Duplicate(d.GUID)
+				}
+			}
+			w.rest()
+		}
+		end(1)
+		press("reader")
+		end(1)
+		w.Advance(2 * time.Second) // GitHub's times are of seconds
+		press("mona")
+		end(2)
+		again()
+		end(2)
+		press("mona")
+		end(3)
+		again()
+		end(3)
+		if n := len(w.tasks.tokens()); n != 6 {
+			t.Errorf("%d tasks were started, want 6", n)
+		}
+	})
 }
