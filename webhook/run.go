@@ -34,6 +34,9 @@ type Run struct {
 	Event    string // the event's name
 	Delivery string // the GUID, "" where no delivery is behind it
 	Sender   string
+	// At is when the event happened, zero where it does not say so, and of a run
+	// that is done again.
+	At time.Time
 	// Commit is what the run is about, and what its check is on.
 	Commit      string
 	Ref         string // refs/heads/…, refs/tags/… or refs/pull/7/head; a deployment's as it has it
@@ -46,7 +49,7 @@ type Run struct {
 	Rerun string
 
 	// Group is that of its concurrency, "" is none; MaxQueue how many may wait
-	// in it.
+	// in it beside the one whose turn it is.
 	Group        string
 	CancelOthers bool // those of its group that came before give way
 	MaxQueue     int
@@ -107,6 +110,15 @@ func (r *Run) Move(to State, reason string, now time.Time) error {
 	r.State, r.Reason, r.Seen = to, reason, now
 	r.Rev++
 	return nil
+}
+
+// Since is the time that orders the run among others: its event's, or where that
+// has none, its own. GitHub's have whole seconds, and so have all.
+func (r *Run) Since() time.Time {
+	if r.At.IsZero() {
+		return r.Created.Truncate(time.Second)
+	}
+	return r.At.Truncate(time.Second)
 }
 
 // ClientToken makes ECS start an attempt once, however often it is asked: at

@@ -13,8 +13,9 @@ import (
 )
 
 // Runs of one repository that name the same concurrency group start one at a
-// time, in the order in which they were stored. A run enters the group when it
-// is queued, and has its place until it is over or queued again.
+// time, in the order of their events: a delivery that is late must not put an
+// older commit in the place of a newer one. A run enters the group when it is
+// queued, and has its place until it is over or queued again.
 
 // holdGroups lets one transaction at a time look at a group and change it. The
 // rows are taken in one order, lest two transactions wait for each other.
@@ -43,13 +44,33 @@ func holdGroups(ctx context.Context, tx tx, now time.Time, runs []NewRun) error 
 	return nil
 }
 
+// before orders a group's runs by their events, and those of one moment by when
+// they were stored.
+func (s stored) before(o stored) bool { return s.compare(o) < 0 }
+
+func (s stored) compare(o stored) int {
+	return cmp.Or(s.Since().Compare(o.Since()), cmp.Compare(s.seq, o.seq))
+}
+
 // members are the runs of a run's group that are not over, with itself, the
-// first stored first.
+// first first.
 func members(ctx context.Context, q querier, run webhook.Run) ([]stored, error) {
-	return all(ctx, q, scanStored, `
+	group, err := all(ctx, q, scanStored, `
 		SELECT `+runColumns+` FROM runs
-		WHERE app = $1 AND repository = $2 AND group_name = $3 AND group_name <> '' AND place < 3 ORDER BY seq`,
+		WHERE app = $1 AND repository = $2 AND group_name = $3 AND group_name <> '' AND place < 3`,
 		run.App, run.Repository, run.Group)
+	slices.SortFunc(group, stored.compare)
+	return group, err
+}
+
+// ended are the runs of a run's group that were started and ended after its
+// event.
+func ended(ctx context.Context, q querier, run webhook.Run) ([]stored, error) {
+	group, err := all(ctx, q, scanStored, `
+		SELECT `+runColumns+` FROM runs
+		WHERE place = $4 AND ended >= $5 AND app = $1 AND repository = $2 AND group_name = $3`,
+		run.App, run.Repository, run.Group, placeOver, ms(run.Since()))
+	return slices.DeleteFunc(group, func(o stored) bool { return o.Attempt == 0 }), err
 }
 
 // waits says whether a queued run has to wait for another one of its group:
@@ -57,7 +78,7 @@ func members(ctx context.Context, q querier, run webhook.Run) ([]stored, error) 
 func waits(ctx context.Context, tx tx, run stored) (bool, error) {
 	others, err := members(ctx, tx, run.Run)
 	return slices.ContainsFunc(others, func(o stored) bool {
-		return o.seq != run.seq && (o.State.Busy() || o.seq < run.seq && next(o))
+		return o.seq != run.seq && (o.State.Busy() || o.before(run) && next(o))
 	}), err
 }
 
@@ -79,27 +100,49 @@ func (db *DB) shift(ctx context.Context, tx tx, old, now stored) error {
 	return nil
 }
 
-// join has others give way to a run that was queued: all that came before, if
-// it says so, else those that have waited longest, if too many wait.
+// join has runs give way when one was queued: itself, if it comes too late, all
+// before it, if it says so, else those that have waited longest, if too many
+// wait.
 func (db *DB) join(ctx context.Context, tx tx, run stored) error {
-	if run.Group == "" || run.State != webhook.Queued || !run.CancelOthers && run.MaxQueue == 0 {
+	if run.Group == "" || run.State != webhook.Queued {
 		return nil
 	}
 	group, err := members(ctx, tx, run.Run)
 	if err != nil {
 		return err
 	}
-	if run.CancelOthers {
-		for _, o := range group {
-			if o.seq < run.seq {
-				if err := db.cancel(ctx, tx, o.Run, "superseded by run "+run.ID); err != nil {
-					return err
-				}
+	over, err := ended(ctx, tx, run.Run)
+	if err != nil {
+		return err
+	}
+	later := func(o stored) bool { return o.CancelOthers && run.before(o) && o.State != webhook.AwaitingApproval }
+	for _, o := range slices.Concat(group, over) {
+		if later(o) {
+			return db.cancel(ctx, tx, run.Run, "superseded by run "+o.ID+", whose event is later")
+		}
+	}
+	if !run.CancelOthers {
+		return db.limit(ctx, tx, run, group)
+	}
+	for _, o := range group {
+		if o.before(run) {
+			if err := db.cancel(ctx, tx, o.Run, "superseded by run "+run.ID); err != nil {
+				return err
 			}
 		}
-		return nil
 	}
-	queue := slices.DeleteFunc(group, func(o stored) bool { return !next(o) })
+	return nil
+}
+
+// limit has those give way that have waited longest, if too many wait since a
+// run was queued. In a group where none is busy, the first that was there does
+// not wait: it is about to start.
+func (db *DB) limit(ctx context.Context, tx tx, run stored, group []stored) error {
+	queue := slices.DeleteFunc(slices.Clone(group), func(o stored) bool { return !next(o) })
+	if !slices.ContainsFunc(group, func(o stored) bool { return o.State.Busy() }) {
+		first := max(slices.IndexFunc(queue, func(o stored) bool { return o.seq != run.seq }), 0)
+		queue = slices.Delete(queue, first, min(first+1, len(queue)))
+	}
 	for _, o := range queue[:max(len(queue)-run.MaxQueue, 0)] {
 		if err := db.cancel(ctx, tx, o.Run, fmt.Sprintf("more than %d runs wait in group %s", run.MaxQueue, run.Group)); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clipperregistry/runner/webhook"
 )
@@ -29,10 +30,10 @@ func (f *fixture) asked() string {
 func TestGroup(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		for _, id := range []string{"1", "2", "3"} {
-			f.create(f.run(id, group("main", 0, false)))
+			f.create(f.run(id, group("main", 9, false)))
 		}
-		f.create(f.run("other", group("dev", 0, false)))
-		f.create(f.run("elsewhere", group("main", 0, false), func(r *webhook.Run) { r.Repository = 20 }))
+		f.create(f.run("other", group("dev", 9, false)))
+		f.create(f.run("elsewhere", group("main", 9, false), func(r *webhook.Run) { r.Repository = 20 }))
 		f.create(f.run("alone"))
 		wants(t, "start the second", f.move("2", webhook.Starting), ErrBusy)
 		f.must(f.move("1", webhook.Starting))
@@ -107,6 +108,64 @@ func TestSupersede(t *testing.T) {
 	})
 }
 
+// at7 is when the run's event was, in minutes after seven.
+func at7(minute int) func(*webhook.Run) {
+	return func(r *webhook.Run) { r.At = time.Date(2025, 1, 2, 7, minute, 0, 0, time.UTC) }
+}
+
+// TestOrder has deliveries come in another order than their events: the run of
+// the older event gives way.
+func TestOrder(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		for _, tt := range []struct {
+			group  string
+			cancel bool
+			newer  []webhook.State // where the newer run has been
+			gone   string
+		}{
+			{"starts", true, []webhook.State{webhook.Starting}, "starts-old"},
+			{"is over", true, []webhook.State{webhook.Starting, webhook.Running, webhook.Succeeded}, "starts-old is over-old"},
+			{"waits", true, nil, "starts-old is over-old waits-old"},
+			{"never ran", true, []webhook.State{webhook.Cancelled}, "starts-old is over-old waits-old"},
+			{"waits its turn", false, nil, "starts-old is over-old waits-old waits its turn-old"},
+		} {
+			in := group(tt.group, 1, tt.cancel)
+			if !tt.cancel {
+				f.create(f.run("before", in, at7(10)))
+				f.must(f.move("before", webhook.Starting))
+			}
+			f.create(f.run(tt.group+"-new", in, at7(30)))
+			for _, state := range tt.newer {
+				f.must(f.move(tt.group+"-new", state))
+			}
+			f.create(f.run(tt.group+"-old", in, at7(20)))
+			if got := f.asked(); got != tt.gone {
+				t.Errorf("where the newer run %s, %q are asked to give way, want %q", tt.group, got, tt.gone)
+			}
+		}
+		if got := f.get("is over-old").CancelRequested; got != "superseded by run is over-new, whose event is later" {
+			t.Errorf("the reason is %q", got)
+		}
+		// Where all may wait, each has its event's turn.
+		queue := group("queue", 9, false)
+		f.create(f.run("a", queue, at7(1)))
+		f.must(f.move("a", webhook.Starting))
+		f.create(f.run("c", queue, at7(3)))
+		f.create(f.run("b", queue, at7(2)))
+		f.must(f.move("a", webhook.Failed))
+		wants(t, "start the newest", f.move("c", webhook.Starting), ErrBusy)
+		if n := len(f.steps("b")); n != 2 {
+			t.Errorf("the run whose turn it is has %d steps, want 2", n)
+		}
+		f.must(f.move("b", webhook.Starting))
+		// What has no time came when it was stored.
+		f.create(f.run("none", queue))
+		f.must(f.move("b", webhook.Failed))
+		wants(t, "start the one without a time", f.move("none", webhook.Starting), ErrBusy)
+		f.must(f.move("c", webhook.Starting))
+	})
+}
+
 // TestMaxQueue lets those that waited longest give way.
 func TestMaxQueue(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
@@ -122,5 +181,41 @@ func TestMaxQueue(t *testing.T) {
 		}
 		f.must(f.move("0", webhook.Failed))
 		f.must(f.move("3", webhook.Starting)) // 1 and 2 do not count
+	})
+	t.Run("free", func(t *testing.T) {
+		both(t, func(t *testing.T, f *fixture) {
+			one := group("one", 1, false)
+			f.create(f.run("1", one)) // which is to start at once
+			f.create(f.run("2", one))
+			if got := f.asked(); got != "" {
+				t.Errorf("%q are asked to give way, though one starts and one may wait", got)
+			}
+			f.create(f.run("3", one))
+			if got := f.asked(); got != "2" {
+				t.Errorf("%q are asked to give way, want 2", got)
+			}
+			f.create(f.run("late", one, func(r *webhook.Run) { r.Created = r.Created.Add(-time.Hour) }))
+			if got := f.asked(); got != "2 late" {
+				t.Errorf("%q are asked to give way, want 2 late", got)
+			}
+			f.must(f.move("1", webhook.Starting))
+		})
+	})
+	t.Run("none", func(t *testing.T) {
+		both(t, func(t *testing.T, f *fixture) {
+			none := group("none", 0, false)
+			f.create(f.run("1", none))
+			f.create(f.run("2", none))
+			f.must(f.move("1", webhook.Starting))
+			f.create(f.run("3", none))
+			if got := f.asked(); got != "2 3" {
+				t.Errorf("%q are asked to give way, want 2 3", got)
+			}
+			f.must(f.move("1", webhook.Failed))
+			f.create(f.run("4", none))
+			if got := f.asked(); got != "2 3" {
+				t.Errorf("%q are asked to give way, want 2 3: the group is free", got)
+			}
+		})
 	})
 }

@@ -60,7 +60,7 @@ func (w *turns) decideOne(ctx context.Context, d Record) error {
 	now := w.db.now()
 	run := webhook.Run{
 		ID: "run-" + d.GUID, RuleKey: "itest", EventKey: string(d.Body), Rev: 1, App: d.App, Installation: d.Installation, Repository: d.Repository,
-		Delivery: d.GUID, Group: d.Sender, State: webhook.Queued, Created: now, Due: now,
+		Delivery: d.GUID, Group: d.Sender, MaxQueue: 1000, State: webhook.Queued, Created: now, Due: now,
 	}
 	_, err := w.db.Decided(ctx, d.App, d.GUID, "", NewRun{run, []Desire{check(`"queued"`)}})
 	if w.decided != nil {

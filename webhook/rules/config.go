@@ -153,11 +153,12 @@ type Dispatch struct {
 	Payload map[string]Template `yaml:"payload" most:"10" keys:"input" longest:"4096" doc:"The client_payload."`
 }
 
-// Concurrency is a group of runs that run one after another.
+// Concurrency is a group of runs that run one after another, in the order of
+// their events.
 type Concurrency struct {
 	Group    Template `yaml:"group" need:"yes" longest:"255" doc:"Its name within the repository."`
 	Cancel   bool     `yaml:"cancel" default:"false" doc:"Whether a new run cancels those before it; otherwise it waits."`
-	MaxQueue *int     `yaml:"max_queue" max:"100" default:"1" doc:"How many may wait; the oldest gives way."`
+	MaxQueue *int     `yaml:"max_queue" max:"100" default:"1" doc:"How many may wait for the one that runs, 0 is none; the oldest gives way."`
 }
 
 // Report is where a run is shown.

@@ -113,7 +113,7 @@ func (m *matching) run() *webhook.Run {
 	r := &webhook.Run{
 		RuleKey: webhook.RuleKey(m.facts.App, e.Repository.ID, m.rule.ID), EventKey: e.Key(),
 		Installation: e.Installation.ID, Repository: e.Repository.ID, FullName: e.Repository.FullName,
-		Rule: m.rule.ID, Event: e.Name, Sender: e.Sender.Login, Commit: cmp.Or(e.Commit(), m.facts.Commit),
+		Rule: m.rule.ID, Event: e.Name, At: e.At(), Sender: e.Sender.Login, Commit: cmp.Or(e.Commit(), m.facts.Commit),
 		State: webhook.Queued, ApprovedBy: m.facts.ApprovedBy,
 	}
 	r.ID = webhook.RunID(r.RuleKey, r.EventKey)
