@@ -71,19 +71,14 @@ func Unapproved(run *webhook.Run, job Job) bool {
 	return run.Fork && run.ApprovedBy == "" && !job.Unprivileged
 }
 
-// Lapses says whether runs of a pull request that wait for approval are void,
-// all but those about one commit: something was pushed, or it was closed.
-func Lapses(e *webhook.Event) (pullRequest int, but string, ok bool) {
-	if e.Name != "pull_request" {
-		return 0, "", false
+// Lapses says of which pull request runs that wait for approval may be void:
+// something was pushed, or it was closed. As the event may be late, which they
+// are is for the pull request to say as it is when they are looked at.
+func Lapses(e *webhook.Event) (pullRequest int, ok bool) {
+	if e.Name == "pull_request" && (e.Action == "synchronize" || e.Action == "closed") {
+		return e.PullRequest.Number, true
 	}
-	switch p := e.PullRequest; e.Action {
-	case "synchronize":
-		return p.Number, p.Head.SHA, true
-	case "closed":
-		return p.Number, "", true
-	}
-	return 0, "", false
+	return 0, false
 }
 
 // ConfigAt says where the configuration for an event is read, so that nobody

@@ -33,18 +33,28 @@ func (w *Work) lapse(ctx context.Context, run *webhook.Run) error {
 }
 
 // lapses ends the runs of a pull request that wait for approval, all but those
-// about a commit.
-func (t *turn) lapses(ctx context.Context, e *webhook.Event, number int, but string) error {
+// about its head while it is open. How it is, is asked where any wait: the event
+// may be late, and what it calls the head be void long since.
+func (t *turn) lapses(ctx context.Context, e *webhook.Event, number int) error {
+	var pull *webhook.PullRequest
 	waiting := database.RunFilter{App: t.app, Repositories: []int64{e.Repository.ID}, State: webhook.AwaitingApproval}
 	for run, err := range t.DB.Runs(ctx, waiting) {
 		if err != nil {
 			return err
 		}
-		if run.PullRequest != number || run.Commit == but {
+		if run.PullRequest != number {
 			continue
 		}
+		if pull == nil {
+			if pull, err = t.github.PullRequest(ctx, at(e), number); err != nil {
+				return err
+			}
+		}
 		reason := "the pull request was closed"
-		if but != "" {
+		if pull.State == "open" {
+			if run.Commit == pull.Head.SHA {
+				continue
+			}
 			reason = "another commit was pushed, which has to be approved by itself"
 		}
 		if err := t.DB.Cancel(ctx, run.ID, reason); err != nil {

@@ -172,8 +172,8 @@ func (t *turn) follows(ctx context.Context, rec database.Record) (outcome, error
 	if e.Name == "issue_comment" && !commands(e) {
 		return nothing("the comment is no command")
 	}
-	if number, but, ok := rules.Lapses(e); ok {
-		if err := t.lapses(ctx, e, number, but); err != nil {
+	if number, ok := rules.Lapses(e); ok {
+		if err := t.lapses(ctx, e, number); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -184,7 +184,7 @@ func (t *turn) follows(ctx context.Context, rec database.Record) (outcome, error
 // there are: those of the deliveries before it have to be among them.
 func (t *turn) looksAtRuns(e *webhook.Event) bool {
 	_, requests := rules.Requested(e, t.app)
-	_, _, lapses := rules.Lapses(e)
+	_, lapses := rules.Lapses(e)
 	return requests || lapses || e.Name == "installation" || e.Name == "installation_repositories" || e.Name == "workflow_run"
 }
 

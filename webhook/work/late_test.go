@@ -44,3 +44,42 @@ func TestLatePush(t *testing.T) {
 		}
 	})
 }
+
+// TestLateLapse: what is told late of a fork's pull request ends no run that
+// waits for approval of its present head.
+func TestLateLapse(t *testing.T) {
+	worse := map[string]string{"main.go": "package main // worse\n"}
+	t.Run("of an older commit", func(t *testing.T) {
+		both(t, nil, func(t *testing.T, w *world) {
+			w.serve()
+			pull := w.forked()
+			w.comes("test", webhook.AwaitingApproval)
+			older := ""
+			w.backwards(func() { older = pull.Push(worse) }, func() { pull.Push(change) })
+			w.rest()
+			head := false
+			for _, r := range w.runs("test") {
+				head = head || r.Commit == pull.HeadSHA()
+				if r.Commit == pull.HeadSHA() && r.CancelRequested != "" || r.Commit != pull.HeadSHA() && r.Commit != older && r.CancelRequested == "" {
+					t.Errorf("the run of %s is %s: %s", r.Commit, r.State, r.CancelRequested)
+				}
+			}
+			if !head {
+				t.Errorf("there is no run of the head\n%s", w.state())
+			}
+		})
+	})
+	t.Run("of its end, after which it was opened again", func(t *testing.T) {
+		both(t, nil, func(t *testing.T, w *world) {
+			w.serve()
+			pull := w.forked()
+			w.comes("test", webhook.AwaitingApproval)
+			w.backwards(func() { pull.Close("eve") }, func() { pull.Reopen("eve") })
+			for _, r := range w.runs("test") {
+				if r.CancelRequested != "" || r.State != webhook.AwaitingApproval {
+					t.Errorf("the run of %s is %s: %s", r.Commit, r.State, r.CancelRequested)
+				}
+			}
+		})
+	})
+}
