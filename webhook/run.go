@@ -76,7 +76,7 @@ type Run struct {
 	Cluster      string
 	WorkflowRun  int64
 	CheckRun     int64
-	DeploymentID int64
+	DeploymentID int64 // that was there, and that it is for
 	CommentID    int64
 	ExitCode     *int
 

@@ -18,7 +18,7 @@ func (w *Work) rerun(old webhook.Run, key string) database.NewRun {
 		RuleKey: old.RuleKey, EventKey: key, Rev: 1, Rerun: old.ID,
 		App: old.App, Installation: old.Installation, Repository: old.Repository, FullName: old.FullName,
 		Rule: old.Rule, Event: old.Event, Sender: old.Sender, Commit: old.Commit, Ref: old.Ref, Base: old.Base,
-		PullRequest: old.PullRequest, Fork: old.Fork, ConfigCommit: old.ConfigCommit, ApprovedBy: old.ApprovedBy,
+		PullRequest: old.PullRequest, Fork: old.Fork, DeploymentID: old.DeploymentID, ConfigCommit: old.ConfigCommit, ApprovedBy: old.ApprovedBy,
 		Group: old.Group, CancelOthers: old.CancelOthers, MaxQueue: old.MaxQueue,
 		State: webhook.Queued, Created: now, Due: now,
 	}
