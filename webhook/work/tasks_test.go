@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/clipperregistry/runner/ecs/watch"
 	"github.com/clipperregistry/runner/webhook"
@@ -21,8 +20,9 @@ type fakeTasks struct {
 	// ends is how tasks end at once; "" leaves them running.
 	ends webhook.State
 
-	mu   sync.Mutex
-	lost int // answers that are to be lost
+	mu    sync.Mutex
+	lost  int          // answers that are to be lost
+	stops []task.Cause // what tasks were stopped for
 }
 
 func (f *fakeTasks) file(token string) string { return filepath.Join(f.dir, token) }
@@ -82,7 +82,11 @@ func (f *fakeTasks) Describe(_ context.Context, arns []string) ([]task.Truth, er
 		if err != nil {
 			return nil, err
 		}
-		t := task.Truth{Task: arn, State: webhook.Running, Started: time.Now()}
+		file, err := os.Stat(f.file(arn))
+		if err != nil {
+			return nil, err
+		}
+		t := task.Truth{Task: arn, State: webhook.Running, Started: file.ModTime()}
 		switch said := strings.TrimSpace(string(text)); said {
 		case "":
 		case string(forgotten):
@@ -112,6 +116,9 @@ func (f *fakeTasks) Tail(_ context.Context, arn string, _ task.Job, n int) ([]wa
 }
 
 func (f *fakeTasks) Stop(_ context.Context, arn string, cause task.Cause, _ string) error {
+	f.mu.Lock()
+	f.stops = append(f.stops, cause)
+	f.mu.Unlock()
 	if cause == task.Timeout {
 		return f.end(arn, webhook.TimedOut)
 	}
