@@ -16,37 +16,6 @@ import (
 	"github.com/clipperregistry/runner/webhook/database"
 )
 
-// TestCaptured: who has got hold of one body and its signature, which is of
-// nothing else, gets no second run of it, under no GUID and no event's name.
-func TestCaptured(t *testing.T) {
-	both(t, nil, func(t *testing.T, w *world) {
-		w.serve()
-		w.repo.CommitTo("feature", change)
-		w.repo.OpenPullRequest(fakehub.Pull{Head: "feature", Login: "mona"})
-		w.repo.Push("mona", "main", map[string]string{"main.go": "package main // pushed\n"})
-		w.comes("test", webhook.Running)
-		w.comes("deploy", webhook.Running)
-		w.rest()
-		for _, d := range w.app.Deliveries() {
-			if d.Event != "push" && d.Event != "pull_request" {
-				continue
-			}
-			for _, event := range []string{
-				"push", "pull_request", "merge_group", "release", "package", "registry_package", "deployment", "issue_comment", "check_run", "check_suite",
-				"workflow_run", "installation", "installation_repositories", "schedule", "manual", "pull_request_target", "made_up",
-			} {
-				w.app.Deliver(fakehub.Message{Event: event, Payload: d.Payload, GUID: fmt.Sprintf("%s-as-%s", d.Event, strings.ReplaceAll(event, "_", "-"))})
-			}
-		}
-		w.rest()
-		w.comes("test", webhook.Running)
-		w.comes("deploy", webhook.Running)
-		if n := len(w.repo.Runs()); n != 2 {
-			t.Errorf("%d workflows run", n)
-		}
-	})
-}
-
 // TestLies: a body of an installation or a repository that the App is not on
 // has no effect, and is not asked about for ever.
 func TestLies(t *testing.T) {
