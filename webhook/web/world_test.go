@@ -285,7 +285,7 @@ func (o *orders) Cancel(ctx context.Context, id, by string) error {
 func (o *orders) Start(ctx context.Context, s web.Start) (string, error) {
 	o.note("start "+s.Rule, s.By)
 	run := webhook.Run{
-		ID: "by-hand-" + s.Nonce, RuleKey: webhook.RuleKey(s.Repository, s.Rule), EventKey: "manual:" + s.Nonce, Rev: 1, App: s.App, Installation: s.Installation,
+		ID: "by-hand-" + s.Nonce, RuleKey: webhook.RuleKey(s.App, s.Repository, s.Rule), EventKey: "manual:" + s.Nonce, Rev: 1, App: s.App, Installation: s.Installation,
 		Repository: s.Repository, FullName: s.FullName, Rule: s.Rule, Event: webhook.Manual, Sender: s.By, State: webhook.Queued, Created: time.Now(),
 	}
 	_, err := o.db.CreateRun(ctx, database.NewRun{Run: run})

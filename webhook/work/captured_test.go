@@ -52,7 +52,7 @@ func TestCaptured(t *testing.T) {
 				w.repo.PublishPackage("mona", "app", "v1", "sha256:"+strings.Repeat("a", 64))
 				return nil
 			}},
-			{"deployment created", func() error { w.deploys(commit); return nil }},
+			{"deployment created", func() error { w.deploys(commit, "production"); return nil }},
 			{"check_run rerequested", func() error { return w.repo.Rerequest(check(0), "mona") }},
 			{"check_run requested_action", func() error { return w.repo.RequestAction(check(0), "mona", "rerun") }},
 			{"check_suite rerequested", func() error { return w.repo.RerequestSuite(commit, "mona") }},

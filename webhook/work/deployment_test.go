@@ -4,9 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
-	"github.com/clipperregistry/runner/webhook/hub"
 )
 
 // deployed runs a workflow for each deployment that others create.
@@ -16,19 +14,6 @@ rules:
     on: { deployment: { environments: [production] } }
     run: { workflow: { file: deploy.yml } }
 `
-
-// deploys creates a deployment of a commit, as another App does.
-func (w *world) deploys(commit string) {
-	w.t.Helper()
-	other := w.Hub.App(fakehub.AppConfig{Name: "deployer"})
-	install := other.Install("acme", w.repo)
-	_, err := client(w.t, other.ID, other.PrivateKey, w.APIURL).PutDeployment(w.t.Context(),
-		hub.Repo{Installation: install.ID, ID: w.repo.ID, FullName: w.repo.FullName},
-		hub.Deployment{Run: "theirs", Commit: commit, Environment: "production", State: "queued"})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
 
 // TestDeployment has a deployment that was there show the run that it started,
 // and what becomes of it when it is run again. None is added.
@@ -41,7 +26,7 @@ func TestDeployment(t *testing.T) {
 			both(t, map[string]string{".github/clipper.yml": config}, func(t *testing.T, w *world) {
 				w.serve()
 				commit := w.repo.Push("mona", "main", change)
-				w.deploys(commit)
+				w.deploys(commit, "production")
 				w.until("it is in progress", func() bool { return w.shows("in_progress") })
 				w.began().Complete("failure")
 				run := w.comes("deploy", webhook.Failed)
