@@ -150,7 +150,7 @@ type Workflow struct {
 // Dispatch is a repository_dispatch.
 type Dispatch struct {
 	Type    string              `yaml:"type" need:"yes" format:"id" doc:"The type that workflows wait for."`
-	Payload map[string]Template `yaml:"payload" most:"10" keys:"input" longest:"4096" doc:"The client_payload."`
+	Payload map[string]Template `yaml:"payload" most:"9" keys:"input" longest:"4096" doc:"The client_payload. Put its tenth, clipper_run, into run-name: by that the run is found."`
 }
 
 // Concurrency is a group of runs that run one after another, in the order of

@@ -106,6 +106,7 @@ func TestProblems(t *testing.T) {
 		{"a secret twice", rule(onPush + "  run: { ecs: { image: a, secrets: [b, b] } }"), "rules[0].run.ecs.secrets[1]: it comes twice"},
 		{"a service on localhost", rule(onPush + "  run: { ecs: { image: a, services: { localhost: { image: b } } } }"), "localhost is every container's own name"},
 		{"ten services", rule(onPush + "  run: { ecs: { image: a, env: &e {}, services: { " + services(10) + " } } }"), "rules[0].run.ecs.services: it has 10 members; give at most 9"},
+		{"no room for the run's own member", rule(onPush + "  run: { dispatch: { type: a, payload: { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1 } } }"), "rules[0].run.dispatch.payload: it has 10 members; give at most 9"},
 		{"a workflow elsewhere", rule(onPush + "  run: { workflow: { file: ../a.yml } }"), `"../a.yml" is no file of .github/workflows`},
 		{"an unprivileged workflow", rule(onPush + "  run: { workflow: { file: a.yml } }\n  forks: unprivileged"), "6:10: rules[0].forks: only tasks can run unprivileged"},
 		{"a group of one", rule(onPush + runCI + "  concurrency: { group: \"${{ run.id }}\" }"), "rules[0].concurrency.group: with run.id, every run is alone"},
