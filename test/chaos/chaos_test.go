@@ -9,10 +9,12 @@
 //     decided;
 //   - every rule has had its one effect on every event: one task, one run of a
 //     workflow;
+//   - of a pull request, the newest commit has run, whatever came last;
 //   - every check run, deployment and comment is there once, and shows how its
-//     run truly ended;
-//   - nothing is stuck: what nobody can know waits for a person, and GitHub has
-//     started nothing of it.
+//     run truly ended; GitHub shows nothing else;
+//   - nothing is stuck: what nobody can know waits for a person, GitHub has
+//     started nothing of it, and it is no more than answers were lost;
+//   - all of that stays so, and the storm was one.
 //
 // All that happens follows from a seed, which a failure says; when it happens
 // is the machine's to choose.
@@ -58,7 +60,7 @@ func TestSQLite(t *testing.T) {
 }
 
 // TestReplicas are two services on PostgreSQL, which are killed by turns; at
-// half time one is killed for good, and the other goes on.
+// half time one is killed for good, and the other takes and ends everything.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	live(t, cluster.Database(t), 2)
@@ -88,12 +90,24 @@ func live(t *testing.T, database string, replicas int) {
 	start := time.Now()
 	w.storm(ctx, *deliveriesFlag)
 	storm := time.Since(start)
+	for _, lack := range w.blown(*deliveriesFlag) {
+		t.Errorf("the storm was none: %s", lack)
+	}
 	v := w.settle(ctx, 5*time.Minute+4*storm)
+	if !t.Failed() {
+		// All that searches, reconciles and looks for what was left has its turn.
+		wait(ctx, 2*search)
+		w.stays(ctx, "later")
+	}
 	w.ends(ctx)
+	if !t.Failed() {
+		w.stays(ctx, "after its end")
+	}
 	sent := w.hub.Count("webhook/deliver")
 	if sent < *deliveriesFlag {
 		t.Errorf("GitHub has sent %d deliveries, and was to send %d", sent, *deliveriesFlag)
 	}
+	t.Logf("faults that struck: %v", w.struck())
 	t.Logf("%d deliveries, %d kills, runs: %v; the storm took %s, and it was over after %s",
 		sent, w.kills, v.states(), storm.Round(time.Second), time.Since(start).Round(time.Second))
 }

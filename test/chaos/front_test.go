@@ -15,17 +15,26 @@ type front struct {
 	mu       sync.Mutex
 	backends []string // "" is down
 	next     int
+	// good and bad count the answers of each address with success, and others.
+	good, bad map[string]int
 }
 
 func newFront(replicas int) *front {
-	f := &front{backends: make([]string, replicas)}
+	f := &front{backends: make([]string, replicas), good: map[string]int{}, bad: map[string]int{}}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: f.turn()})
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-		ErrorLog:     nil,
-		Transport:    &http.Transport{MaxIdleConnsPerHost: 64},
+		ModifyResponse: func(r *http.Response) error {
+			f.answered(r.Request.URL.Host, r.StatusCode/100 == 2)
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) {
+			f.answered(r.URL.Host, false)
+			w.WriteHeader(http.StatusBadGateway)
+		},
+		ErrorLog:  nil,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}
 	f.Server = httptest.NewServer(proxy)
 	return f
@@ -40,6 +49,23 @@ func (f *front) turn() string {
 		return b
 	}
 	return "127.0.0.1:1"
+}
+
+func (f *front) answered(address string, well bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if well {
+		f.good[address]++
+	} else {
+		f.bad[address]++
+	}
+}
+
+// answers counts what a replica has answered, with success and otherwise.
+func (f *front) answers(address string) (good, bad int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.good[address], f.bad[address]
 }
 
 // set says where a replica is, "" is nowhere.

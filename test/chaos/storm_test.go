@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
-	"github.com/clipperregistry/runner/test/ecsfake"
 	"github.com/clipperregistry/runner/test/fakehub"
 )
 
@@ -55,35 +53,63 @@ func (w *world) storm(ctx context.Context, deliveries int) {
 // and in another order.
 func (w *world) people(deliveries int, half chan<- struct{}) {
 	r := w.dice("people")
+	var late *disorder
 	for n := 0; ; n++ {
 		sent := w.hub.Count("webhook/deliver")
 		if sent >= deliveries/2 && half != nil {
 			close(half)
 			half = nil
 		}
+		if late.over(n) || sent >= deliveries {
+			late.end(n)
+			late = nil
+		}
 		if sent >= deliveries {
 			return
 		}
 		repo := w.repos[r.IntN(len(w.repos))]
 		switch dice := r.IntN(100); {
-		case dice < 35:
+		case dice < 40:
 			w.push(repo, n)
-		case dice < 50:
+		case dice < 55:
 			w.open(repo, n)
-		case dice < 65 && len(w.pulls) > 0:
-			w.commit(r.IntN(len(w.pulls)), n)
-		case dice < 75:
+		case dice < 70 && len(w.pulls) > 0:
+			w.commit(w.pulls[r.IntN(len(w.pulls))], n)
+		case dice < 80:
 			repo.Push("mona", fmt.Sprintf("topic-%d", n), map[string]string{"topic": fmt.Sprint(n)})
-		case dice < 90:
-			w.again(r)
 		case dice < 95:
-			w.hub.Hold()
-			for i := range 1 + r.IntN(5) {
-				w.push(repo, n*10+i)
-			}
-			w.hub.Release(r.Shuffle)
+			w.again(r)
+		case late == nil:
+			late = w.disorder(repo, n, r.IntN(2) == 0)
 		}
 		wait(w.t.Context(), between(r, 10*time.Millisecond, 100*time.Millisecond))
+	}
+}
+
+// disorder is a while of which GitHub sends nothing, and then all of it in
+// another order: a pull request's newer commit before the older.
+type disorder struct {
+	w     *world
+	pull  *pull
+	until int // turn of people's
+	order func(n int, swap func(i, j int))
+}
+
+func (w *world) disorder(repo *fakehub.Repo, n int, backwards bool) *disorder {
+	w.hub.Hold()
+	d := &disorder{w: w, pull: w.open(repo, n), until: n + 20, order: w.dice(fmt.Sprint("disorder", n)).Shuffle}
+	if backwards {
+		d.order = fakehub.Backwards
+	}
+	return d
+}
+
+func (d *disorder) over(n int) bool { return d != nil && n >= d.until }
+
+func (d *disorder) end(n int) {
+	if d != nil {
+		d.w.commit(d.pull, n)
+		d.w.hub.Release(d.order)
 	}
 }
 
@@ -92,22 +118,32 @@ func (w *world) push(repo *fakehub.Repo, n int) {
 	w.cause(repo, sha, "deploy", "build")
 }
 
-// pull is a pull request and where it is.
+// pull is a pull request and where it is, with its commits, the newest last.
 type pull struct {
 	*fakehub.PullRequest
-	repo *fakehub.Repo
+	repo    *fakehub.Repo
+	commits []string
+	changed time.Time
 }
 
-func (w *world) open(repo *fakehub.Repo, n int) {
+func (p *pull) head() string { return p.commits[len(p.commits)-1] }
+
+func (w *world) open(repo *fakehub.Repo, n int) *pull {
 	branch := fmt.Sprintf("change-%d", n)
 	sha := repo.CommitTo(branch, map[string]string{"change": fmt.Sprint(n)})
-	w.pulls = append(w.pulls, pull{repo.OpenPullRequest(fakehub.Pull{Head: branch, Login: "mona"}), repo})
+	p := &pull{repo.OpenPullRequest(fakehub.Pull{Head: branch, Login: "mona"}), repo, []string{sha}, time.Now()}
+	w.pulls = append(w.pulls, p)
 	w.cause(repo, sha, "test")
+	return p
 }
 
-func (w *world) commit(i, n int) {
-	p := w.pulls[i]
-	w.cause(p.repo, p.Push(map[string]string{"change": fmt.Sprintf("more %d", n)}), "test")
+// commit adds a commit to a pull request. GitHub's times have whole seconds: of
+// two commits within one nobody could tell which is the newer.
+func (w *world) commit(p *pull, n int) {
+	wait(w.t.Context(), time.Until(p.changed.Truncate(time.Second).Add(time.Second)))
+	sha := p.Push(map[string]string{"change": fmt.Sprintf("more %d", n)})
+	p.commits, p.changed = append(p.commits, sha), time.Now()
+	w.cause(p.repo, sha, "test")
 }
 
 // again sends what was sent before: with its GUID, as people can, or with
@@ -135,9 +171,7 @@ func (w *world) killing(ctx context.Context, half <-chan struct{}) {
 		case <-half:
 			if half = nil; replicas > 1 {
 				replicas--
-				w.down(replicas)
-				w.front.leave(replicas)
-				w.t.Logf("replica %d is dead for good", replicas)
+				w.bereave(replicas)
 			}
 		default:
 		}
@@ -145,52 +179,6 @@ func (w *world) killing(ctx context.Context, half <-chan struct{}) {
 		w.down(victim)
 		wait(ctx, time.Duration(r.IntN(3))*300*time.Millisecond)
 		w.up(victim)
-	}
-}
-
-// githubFaults are what GitHub's calls may meet.
-var githubFaults = []fakehub.Fault{
-	fakehub.LostResponse, fakehub.Unreachable, fakehub.BadGateway, fakehub.LateBadGateway, fakehub.ServerError, fakehub.LateServerError, fakehub.Truncated,
-	fakehub.Revoked,
-	{Status: http.StatusForbidden, Message: fakehub.SecondaryLimit.Message, Header: map[string]string{"Retry-After": "1"}},
-	{Delay: 500 * time.Millisecond},
-}
-
-// failing has GitHub and ECS fail by turns.
-func (w *world) failing(ctx context.Context) {
-	r := w.dice("failing")
-	calls := []string{"*/*", "checks/*", "actions/*", "apps/*", "repos/*", "issues/*"}
-	deliveries := []fakehub.Fault{fakehub.LostResponse, fakehub.Unreachable, fakehub.BadGateway, fakehub.LateServerError}
-	for n := 0; wait(ctx, between(r, 200*time.Millisecond, time.Second)); n++ {
-		switch r.IntN(8) {
-		case 0, 1, 2:
-			w.hub.Fail(calls[r.IntN(len(calls))], githubFaults[r.IntN(len(githubFaults))], 1+r.IntN(10))
-		case 3:
-			w.hub.Fail("webhook/deliver", deliveries[r.IntN(len(deliveries))], 1+r.IntN(20))
-		case 4: // all of it is away
-			w.hub.Fail("*/*", fakehub.BadGateway, -1)
-			wait(ctx, between(r, 500*time.Millisecond, 2*time.Second))
-			w.hub.Heal()
-		default:
-			w.failECS(r)
-		}
-	}
-}
-
-func (w *world) failECS(r *rand.Rand) {
-	calls := []string{"ecs:RunTask", "ecs:RunTask", "ecs:DescribeTasks", "ecs:ListTasks", "ecs:*", "logs:*"}
-	call, times := calls[r.IntN(len(calls))], 1+r.IntN(4)
-	switch r.IntN(6) {
-	case 0, 1:
-		w.ecs.Inject(ecsfake.Fault{Operation: call, Times: times, Lose: true})
-	case 2:
-		w.ecs.Inject(ecsfake.Fault{Operation: call, Times: times, Code: "ServerException", Message: "The service is away.", Status: http.StatusInternalServerError})
-	case 3:
-		w.ecs.Inject(ecsfake.Throttle(call, times))
-	case 4:
-		w.ecs.FailPlacement("RESOURCE:MEMORY", "Capacity is unavailable at this time. Please try again later or in a different availability zone")
-	case 5:
-		w.ecs.Lag(r.IntN(3))
 	}
 }
 

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
-	"time"
 
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -38,9 +36,14 @@ func (v *verdict) say(format string, args ...any) {
 	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
 }
 
+func (w *world) verdict() *verdict {
+	return &verdict{w: w, inbox: map[string]database.DeliveryState{}, runs: map[string]webhook.Run{}, tasks: map[string][]types.Task{}, workflows: map[string][]*fakehub.Run{}}
+}
+
 // judge says what is wrong now; much is, until the service has caught up.
 func (w *world) judge(ctx context.Context) (*verdict, error) {
-	v := &verdict{w: w, sent: w.app.Deliveries(), inbox: map[string]database.DeliveryState{}, runs: map[string]webhook.Run{}, tasks: map[string][]types.Task{}, workflows: map[string][]*fakehub.Run{}}
+	v := w.verdict()
+	v.sent = w.app.Deliveries()
 	if err := v.believed(ctx); err != nil {
 		return nil, err
 	}
@@ -50,6 +53,7 @@ func (w *world) judge(ctx context.Context) (*verdict, error) {
 	v.nothingLost()
 	v.nothingTwice()
 	v.allEnded()
+	v.fewUnknown()
 	v.effects()
 	v.shown()
 	return v, nil
@@ -143,47 +147,6 @@ func (v *verdict) nothingTwice() {
 	}
 }
 
-// allEnded: no run is stuck, and each ended as what it started did. One whose
-// start nobody can tell of waits for a person: then GitHub has nothing of it.
-func (v *verdict) allEnded() {
-	for id, run := range v.runs {
-		truth := webhook.State("")
-		switch {
-		case len(v.tasks[id]) > 0:
-			truth = endOfTask(v.tasks[id][0])
-		case len(v.workflows[id]) > 0:
-			truth = endOfWorkflow(v.workflows[id][0])
-		case run.State == webhook.Ambiguous && run.Rule == "deploy", run.State == webhook.Cancelled && run.Rule == "test":
-			continue
-		default:
-			truth = "never started"
-		}
-		if run.State != truth {
-			v.say("run %s (%s of %.7s, %s) is %s, and in truth it %s", id, run.Rule, run.Commit, run.Reason, run.State, truth)
-		}
-	}
-}
-
-func endOfTask(t types.Task) webhook.State {
-	switch {
-	case aws.ToString(t.LastStatus) != "STOPPED":
-		return webhook.Running
-	case t.StopCode == types.TaskStopCodeUserInitiated:
-		return webhook.Cancelled
-	case t.StopCode == types.TaskStopCodeEssentialContainerExited && aws.ToInt32(t.Containers[0].ExitCode) == 0:
-		return webhook.Succeeded
-	}
-	return webhook.Failed
-}
-
-func endOfWorkflow(r *fakehub.Run) webhook.State {
-	state, conclusion, _ := r.Status()
-	if state != "completed" {
-		return webhook.Running
-	}
-	return map[string]webhook.State{"success": webhook.Succeeded, "failure": webhook.Failed, "cancelled": webhook.Cancelled, "timed_out": webhook.TimedOut}[conclusion]
-}
-
 // effects: each rule has had its one effect on each event, which here is a
 // commit. That is counted by what the effects say of themselves, and not by
 // the service's own names.
@@ -207,7 +170,7 @@ func (v *verdict) effects() {
 	}
 	excused := map[string]bool{} // nothing is to have come of them
 	for _, run := range v.runs {
-		if run.State == webhook.Ambiguous || run.State == webhook.Cancelled && run.Rule == "test" {
+		if v.unknown(run) || run.State == webhook.Cancelled && v.outdated(run) {
 			excused[fmt.Sprintf("%s %s %s", run.FullName, run.Commit, run.Rule)] = true
 		}
 	}
@@ -237,90 +200,6 @@ func ruleOf(t types.Task) string {
 	return strings.Join(parts[2:len(parts)-1], "-")
 }
 
-// shown: GitHub shows each run once in each place, as it ended.
-func (v *verdict) shown() {
-	type place struct{ sha, name string }
-	for _, repo := range v.w.repos {
-		checks, names := map[string][]fakehub.Check{}, map[place]int{}
-		for _, c := range repo.Checks("") {
-			checks[c.ExternalID] = append(checks[c.ExternalID], c)
-			names[place{c.HeadSHA, c.Name}]++
-		}
-		for p, n := range names {
-			if n > 1 {
-				v.say("%s has %d checks named %q on %.7s", repo.FullName, n, p.name, p.sha)
-			}
-		}
-		deployments := map[string][]fakehub.Deployment{}
-		for _, d := range repo.Deployments() {
-			deployments[d.SHA] = append(deployments[d.SHA], d)
-		}
-		for id, run := range v.runs {
-			if run.FullName != repo.FullName {
-				continue
-			}
-			v.shownAsCheck(id, run, checks[id])
-			if run.Rule == "deploy" {
-				v.shownAsDeployment(id, run, deployments[run.Commit])
-			}
-		}
-	}
-	v.comments()
-}
-
-func (v *verdict) shownAsCheck(id string, run webhook.Run, checks []fakehub.Check) {
-	if len(checks) != 1 {
-		v.say("run %s (%s) has %d checks", id, run.Rule, len(checks))
-		return
-	}
-	status, conclusion := run.State.Check()
-	if c := checks[0]; c.Status != status || c.Conclusion != string(conclusion) {
-		v.say("run %s (%s) is %s, and its check %s %s", id, run.Rule, run.State, c.Status, c.Conclusion)
-	}
-}
-
-func (v *verdict) shownAsDeployment(id string, run webhook.Run, deployments []fakehub.Deployment) {
-	if len(deployments) != 1 {
-		v.say("run %s (%s) has %d deployments", id, run.Rule, len(deployments))
-		return
-	}
-	// GitHub ends the success of a deployment when the next one has succeeded
-	// (https://docs.github.com/rest/deployments/statuses: auto_inactive).
-	states := deployments[0].Statuses
-	if last := len(states) - 1; last > 0 && states[last] == "inactive" {
-		states = states[:last]
-	}
-	if len(states) == 0 || states[len(states)-1] != run.State.Deployment() {
-		v.say("run %s (%s) is %s, and its deployment %v", id, run.Rule, run.State, states)
-	}
-}
-
-// comments: each pull request has one.
-func (v *verdict) comments() {
-	for _, p := range v.w.pulls {
-		comments := slices.DeleteFunc(p.repo.Comments(p.Number), func(c fakehub.Comment) bool { return c.Login != v.w.app.Bot() })
-		if len(comments) != 1 {
-			v.say("pull request %d of %s has %d comments", p.Number, p.repo.FullName, len(comments))
-			continue
-		}
-		for _, run := range v.runs {
-			if run.FullName == p.repo.FullName && run.PullRequest == int(p.Number) && !strings.Contains(comments[0].Body, run.Commit) && v.newest(run) {
-				v.say("pull request %d of %s: the comment is not about the newest run: %s", p.Number, p.repo.FullName, comments[0].Body)
-			}
-		}
-	}
-}
-
-// newest says whether a run is the newest of its pull request.
-func (v *verdict) newest(run webhook.Run) bool {
-	for _, other := range v.runs {
-		if other.FullName == run.FullName && other.PullRequest == run.PullRequest && other.Created.After(run.Created) {
-			return false
-		}
-	}
-	return true
-}
-
 // states counts the runs by their states.
 func (v *verdict) states() map[webhook.State]int {
 	counts := map[webhook.State]int{}
@@ -328,32 +207,4 @@ func (v *verdict) states() map[webhook.State]int {
 		counts[run.State]++
 	}
 	return counts
-}
-
-// settle waits until nothing is wrong, and fails if something stays so.
-func (w *world) settle(ctx context.Context, within time.Duration) *verdict {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	last := &verdict{}
-	err := w.hub.Settle(ctx)
-	for said := time.Now(); err == nil; {
-		var v *verdict
-		if v, err = w.judge(ctx); err != nil {
-			break
-		}
-		if last = v; len(v.wrong) == 0 {
-			return v
-		}
-		if time.Since(said) > 20*time.Second {
-			w.t.Logf("%d things are not right yet, such as: %s", len(v.wrong), v.wrong[0])
-			said = time.Now()
-		}
-		if !wait(ctx, 2*time.Second) {
-			break
-		}
-	}
-	slices.Sort(last.wrong)
-	w.t.Errorf("after %s, %d things are wrong (%v), such as\n%s", within, len(last.wrong), err, strings.Join(last.wrong[:min(len(last.wrong), 30)], "\n"))
-	return last
 }

@@ -83,9 +83,10 @@ type world struct {
 	mu      sync.Mutex
 	servers []*service.Server // by replica, nil is down
 	kills   int
+	alone   bool // one replica of several is dead for good, and the other has gone on
 	// caused are the effects that there are to be.
 	caused []effect
-	pulls  []pull
+	pulls  []*pull
 }
 
 // effect is that of a rule on an event, which in this world is one commit.
@@ -238,6 +239,9 @@ func (w *world) startGitHub(image string) {
 	w.app.SetWebhook(w.front.URL + "/webhook")
 }
 
+// search is how long the service looks for a run whose start may have been lost.
+const search = 15 * time.Second
+
 // environment is that of the service: this GitHub, this ECS, and times that
 // suit a test.
 func (w *world) environment(policy, image string) {
@@ -249,7 +253,7 @@ func (w *world) environment(policy, image string) {
 	w.env = service.Environment(
 		"CLIPPER_WEBHOOK_SECRETS="+w.app.WebhookSecret, "CLIPPER_WEBHOOK_DATABASE="+w.db, "CLIPPER_WEBHOOK_POLICY="+policy,
 		"CLIPPER_GITHUB_APP_ID="+fmt.Sprint(w.app.ID), "CLIPPER_GITHUB_PRIVATE_KEY="+w.app.PrivateKey, "CLIPPER_GITHUB_API_URL="+w.hub.APIURL,
-		"CLIPPER_WEBHOOK_RECONCILE=5s", "CLIPPER_WEBHOOK_WATCH=1s", "CLIPPER_WEBHOOK_REPORT=2s", "CLIPPER_WEBHOOK_LEASE=10s", "CLIPPER_WEBHOOK_SEARCH=15s",
+		"CLIPPER_WEBHOOK_RECONCILE=5s", "CLIPPER_WEBHOOK_WATCH=1s", "CLIPPER_WEBHOOK_REPORT=2s", "CLIPPER_WEBHOOK_LEASE=10s", "CLIPPER_WEBHOOK_SEARCH="+search.String(),
 		"CLIPPER_RUNNER_IMAGE="+image,
 		"AWS_ENDPOINT_URL="+w.ecs.URL, "AWS_REGION="+w.ecs.Config().Region, "AWS_ACCESS_KEY_ID="+keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+keys.SecretAccessKey,
 		"AWS_EC2_METADATA_DISABLED=true",

@@ -3,6 +3,7 @@ package ecsfake
 import (
 	"maps"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -34,6 +35,7 @@ func Throttle(operation string, times int) Fault {
 type traffic struct {
 	counts  map[string]int
 	faults  []*Fault
+	hits    []Fault
 	missing int // how many describes do not yet see what is new
 	// failures are answered by the next calls of RunTask.
 	failures []string
@@ -52,6 +54,7 @@ func (t *traffic) next(action string) Fault {
 		if fault.Times > 0 {
 			fault.Times--
 		}
+		t.hits = append(t.hits, *fault)
 		return *fault
 	}
 	return Fault{}
@@ -100,6 +103,13 @@ func (f *Fake) SlowPull(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.traffic.slowPull = d
+}
+
+// Hits lists the faults that have hit a call, once for each, the first first.
+func (f *Fake) Hits() []Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.traffic.hits)
 }
 
 // Calls counts the calls of an operation, "ecs:RunTask", answered or not.

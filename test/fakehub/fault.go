@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -57,7 +58,14 @@ var (
 type traffic struct {
 	counts   map[string]int
 	faults   []*injected
+	hits     []Hit
 	problems []Problem
+}
+
+// Hit is a call that a fault has hit.
+type Hit struct {
+	Operation string
+	Fault     Fault
 }
 
 type injected struct {
@@ -96,9 +104,17 @@ func (t *traffic) arrives(operation string) (Fault, bool) {
 		if in.times > 0 {
 			in.times--
 		}
+		t.hits = append(t.hits, Hit{operation, in.fault})
 		return in.fault, true
 	}
 	return Fault{}, false
+}
+
+// Hits lists the calls that faults have hit, the oldest first.
+func (h *Hub) Hits() []Hit {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.hits)
 }
 
 // Count counts the calls of an operation, whatever was answered.
