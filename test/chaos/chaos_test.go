@@ -35,7 +35,7 @@ import (
 )
 
 var (
-	deliveriesFlag = flag.Int("deliveries", 5000, "how many deliveries GitHub sends, in each world")
+	deliveriesFlag = flag.Int("deliveries", 5000, "how many deliveries GitHub sends at least, in each world")
 	seedFlag       = flag.Uint64("seed", 1, "what happens; 0: anything")
 )
 

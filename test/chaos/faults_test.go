@@ -17,8 +17,7 @@ type fault[F any] struct {
 	F    F
 }
 
-// githubFaults are what GitHub's calls may meet. Who hangs does so until the
-// service gives up, after half a minute at most.
+// githubFaults are what GitHub's calls may meet.
 var githubFaults = []fault[fakehub.Fault]{
 	{"a lost answer", fakehub.LostResponse}, {"a broken connection", fakehub.Unreachable}, {"502", fakehub.BadGateway}, {"a late 502", fakehub.LateBadGateway},
 	{"500", fakehub.ServerError}, {"a late 500", fakehub.LateServerError}, {"half an answer", fakehub.Truncated}, {"a revoked token", fakehub.Revoked},
@@ -81,11 +80,11 @@ func (w *world) failGitHub(r *rand.Rand, f fakehub.Fault) {
 	case fakehub.SecondaryLimit.Message:
 		f.Header = map[string]string{"Retry-After": "1"}
 	case fakehub.PrimaryLimit.Message:
-		f.Header = map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(5*time.Second).Unix(), 10)}
-		call, times = "*/*", 1
+		f.Header = map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(3*time.Second).Unix(), 10)}
+		call, times = "checks/*", 1
 	}
-	if f.Hang {
-		times = 1
+	if f.Hang { // for half a minute, in which an installation's turn would go by
+		call, times = "actions/*", 1
 	}
 	w.hub.Fail(call, f, times)
 }

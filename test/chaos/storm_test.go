@@ -33,38 +33,42 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(r.Int64N(int64(most-least)))
 }
 
-// storm has people work, the service die and the world fail until GitHub has
-// sent most of so many deliveries: the others follow from what the service does
-// then. In the middle, one replica of several dies for good.
+// storm has people work, the service die and the world fail until there is
+// enough that so many deliveries follow from. In the middle, one replica of
+// several dies for good.
 func (w *world) storm(ctx context.Context, deliveries int) {
 	ctx, calm := context.WithCancel(ctx)
 	var winds sync.WaitGroup
 	half := make(chan struct{})
 	winds.Go(func() { w.killing(ctx, half) })
 	winds.Go(func() { w.failing(ctx) })
-	w.people(deliveries*8/10, half)
+	w.people(deliveries/followers, half)
 	calm()
 	winds.Wait()
 	w.hub.Heal()
 	w.ecs.Heal()
 }
 
-// people push, open pull requests and talk; GitHub sends some of it twice, late,
-// and in another order.
-func (w *world) people(deliveries int, half chan<- struct{}) {
+// followers are how many deliveries GitHub sends at least for each effect: of
+// what caused it, and of the check that shows it.
+const followers = 5
+
+// people push, open pull requests and talk, until so many effects are to follow;
+// GitHub sends some of it twice, late, and in another order.
+func (w *world) people(effects int, half chan<- struct{}) {
 	r := w.dice("people")
 	var late *disorder
 	for n := 0; ; n++ {
-		sent := w.hub.Count("webhook/deliver")
-		if sent >= deliveries/2 && half != nil {
+		caused := len(w.caused)
+		if caused >= effects/2 && half != nil {
 			close(half)
 			half = nil
 		}
-		if late.over(n) || sent >= deliveries {
+		if late.over(n) || caused >= effects {
 			late.end(n)
 			late = nil
 		}
-		if sent >= deliveries {
+		if caused >= effects {
 			return
 		}
 		repo := w.repos[r.IntN(len(w.repos))]
@@ -82,7 +86,7 @@ func (w *world) people(deliveries int, half chan<- struct{}) {
 		case late == nil:
 			late = w.disorder(repo, n, r.IntN(2) == 0)
 		}
-		wait(w.t.Context(), between(r, 10*time.Millisecond, 100*time.Millisecond))
+		wait(w.t.Context(), between(r, 10*time.Millisecond, 70*time.Millisecond))
 	}
 }
 
@@ -172,6 +176,7 @@ func (w *world) killing(ctx context.Context, half <-chan struct{}) {
 			if half = nil; replicas > 1 {
 				replicas--
 				w.bereave(replicas)
+				continue
 			}
 		default:
 		}
