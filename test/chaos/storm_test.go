@@ -170,7 +170,8 @@ func (w *world) again(r *rand.Rand) {
 func (w *world) killing(ctx context.Context, half <-chan struct{}) {
 	r := w.dice("killing")
 	replicas := len(w.servers)
-	for wait(ctx, between(r, 1500*time.Millisecond, 5*time.Second)) {
+	for blows := true; blows; {
+		blows = wait(ctx, between(r, 1500*time.Millisecond, 5*time.Second))
 		select {
 		case <-half:
 			if half = nil; replicas > 1 {
@@ -180,10 +181,12 @@ func (w *world) killing(ctx context.Context, half <-chan struct{}) {
 			}
 		default:
 		}
-		victim := r.IntN(replicas)
-		w.down(victim)
-		wait(ctx, time.Duration(r.IntN(3))*300*time.Millisecond)
-		w.up(victim)
+		if blows {
+			victim := r.IntN(replicas)
+			w.down(victim)
+			wait(ctx, time.Duration(r.IntN(3))*300*time.Millisecond)
+			w.up(victim)
+		}
 	}
 }
 
