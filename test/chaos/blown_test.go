@@ -33,7 +33,7 @@ func (w *world) blown(deliveries int) (lacking []string) {
 	}
 	lacks("deliveries sent again", again, deliveries/200)
 	lacks("deliveries sent with another GUID", anew, deliveries/200)
-	lacks("pull requests whose newer commit came first", w.overtaken(), max(1, deliveries/1000))
+	lacks("pull requests whose newer commit came first", w.overtaken(), deliveries/1000)
 	struck := w.struck()
 	all := len(githubFaults) + len(deliveryFaults) + len(ecsFaults)
 	if most := min(all*3/4, deliveries/250); len(struck) < most {
