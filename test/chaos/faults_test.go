@@ -49,6 +49,8 @@ func (w *world) gusts(r *rand.Rand) (all []func(context.Context)) {
 			all = append(all, func(context.Context) { w.failECS(r, f.F) })
 		}
 		all = append(all, func(ctx context.Context) { w.outage(ctx, r) })
+		// The SDK starts a task three times before it gives up.
+		all = append(all, func(context.Context) { w.ecs.Inject(ecsfake.Fault{Operation: "ecs:RunTask", Times: 20, Lose: true}) })
 	}
 	for range 2 {
 		all = append(all, func(context.Context) { w.ecs.Lag(r.IntN(3)) }, func(context.Context) {
