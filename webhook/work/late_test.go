@@ -45,6 +45,26 @@ func TestLatePush(t *testing.T) {
 	})
 }
 
+// TestLateComment: the comment of a rule tells of the newest commit of its pull
+// request, whichever commit is told of last.
+func TestLateComment(t *testing.T) {
+	both(t, nil, func(t *testing.T, w *world) {
+		w.serve()
+		w.repo.CommitTo("feature", change)
+		pull := w.repo.OpenPullRequest(fakehub.Pull{Head: "feature", Login: "mona"})
+		w.backwards(
+			func() { pull.Push(map[string]string{"main.go": "package main // older\n"}) },
+			func() { pull.Push(map[string]string{"main.go": "package main // newer\n"}) },
+		)
+		w.until("there is a run of each commit", func() bool { return len(w.runs("test")) == 3 })
+		w.rest()
+		comments := w.repo.Comments(pull.Number)
+		if len(comments) != 1 || !strings.Contains(comments[0].Body, pull.HeadSHA()[:7]) {
+			t.Errorf("of %s the comments tell %+v", pull.HeadSHA(), comments)
+		}
+	})
+}
+
 // TestLateLapse: what is told late of a fork's pull request ends no run that
 // waits for approval of its present head.
 func TestLateLapse(t *testing.T) {

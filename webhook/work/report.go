@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,15 +109,16 @@ func (w *Work) send(ctx context.Context, i database.Item) (remote string, err er
 	return strconv.FormatInt(id, 10), err
 }
 
-// newer says whether the comment of a run's rule is another run's by now.
+// newer says whether the comment of a run's rule is another run's by now: one
+// whose event is later, whichever was stored first.
 func (w *Work) newer(ctx context.Context, run *webhook.Run) (bool, error) {
-	all := database.RunFilter{App: run.App, RuleKey: run.RuleKey, Newest: true, Since: run.Created}
+	all := database.RunFilter{App: run.App, RuleKey: run.RuleKey, Since: run.Since()}
 	for other, err := range w.DB.Runs(ctx, all) {
 		if err != nil {
 			return false, err
 		}
-		if other.PullRequest == run.PullRequest {
-			return other.ID != run.ID, nil
+		if other.PullRequest == run.PullRequest && cmp.Or(other.Since().Compare(run.Since()), other.Created.Compare(run.Created)) > 0 {
+			return true, nil
 		}
 	}
 	return false, nil
