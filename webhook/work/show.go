@@ -177,7 +177,7 @@ func (w *Work) comment(run *webhook.Run, job rules.Job) string {
 // plain is a text in Markdown that means nothing but itself.
 func plain(s string) string {
 	return strings.Map(func(c rune) rune {
-		if strings.ContainsRune("\\`*_{}[]<>()#|~@!\n", c) {
+		if strings.ContainsRune("\\`*_{}[]<>#|~@!\n", c) {
 			return ' '
 		}
 		return c
