@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
 )
 
@@ -20,25 +21,25 @@ func TestAt(t *testing.T) {
 		"workflow_run": "workflow_run.updated_at",
 	}
 	told := map[string]int{}
-	for i, ex := range examples(t) {
+	for i, ex := range fakehub.Examples(t) {
 		var body map[string]any
-		if err := json.Unmarshal(ex.body, &body); err != nil {
+		if err := json.Unmarshal(ex.Body, &body); err != nil {
 			t.Fatal(err)
 		}
 		action, _ := body["action"].(string)
-		member, is := members[ex.name+" "+action]
+		member, is := members[ex.Event+" "+action]
 		if !is {
-			if member, is = members[ex.name]; !is {
+			if member, is = members[ex.Event]; !is {
 				continue
 			}
 		}
-		e, err := webhook.ParseEvent(ex.name, ex.body)
+		e, err := webhook.ParseEvent(ex.Event, ex.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := in(body, member)
 		if !e.At().Equal(want) {
-			t.Errorf("example %d, %s %s: it was at %s, want %s", i, ex.name, action, e.At(), want)
+			t.Errorf("example %d, %s %s: it was at %s, want %s", i, ex.Event, action, e.At(), want)
 		}
 		if !want.IsZero() {
 			told[member]++

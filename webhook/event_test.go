@@ -1,54 +1,16 @@
 package webhook_test
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
 )
-
-type example struct {
-	name string
-	body []byte
-}
-
-// examples are the payloads that GitHub's own library publishes: those of npm
-// @octokit/webhooks-examples 7.6.1 (MIT License, © Octokit contributors).
-func examples(t testing.TB) []example {
-	t.Helper()
-	f, err := os.Open("testdata/octokit-webhooks-examples-7.6.1.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var events []struct {
-		Name     string
-		Examples []json.RawMessage
-	}
-	if err := json.NewDecoder(z).Decode(&events); err != nil {
-		t.Fatal(err)
-	}
-	var list []example
-	for _, e := range events {
-		for _, body := range e.Examples {
-			list = append(list, example{e.Name, body})
-		}
-	}
-	if len(list) != 329 {
-		t.Fatalf("%d examples, want 329", len(list))
-	}
-	return list
-}
 
 // followed are the events that something follows from.
 var followed = []string{
@@ -60,8 +22,8 @@ var followed = []string{
 // and none as anything else; two have one key only if they tell of one fact.
 func TestExamples(t *testing.T) {
 	keys := map[string]string{} // and the fact that each is for
-	for i, ex := range examples(t) {
-		e, err := webhook.ParseEvent(ex.name, ex.body)
+	for i, ex := range fakehub.Examples(t) {
+		e, err := webhook.ParseEvent(ex.Event, ex.Body)
 		if err != nil {
 			t.Errorf("example %d: %v", i, err)
 			continue
@@ -75,26 +37,26 @@ func TestExamples(t *testing.T) {
 			}
 			Sender struct{ Login string }
 		}
-		if err := json.Unmarshal(ex.body, &want); err != nil {
+		if err := json.Unmarshal(ex.Body, &want); err != nil {
 			t.Fatal(err)
 		}
 		head := webhook.Head{Action: want.Action, Installation: want.Installation.ID, Repository: want.Repository.ID, FullName: want.Repository.FullName, Sender: want.Sender.Login}
-		if got := webhook.ParseHead(ex.body); got != head {
-			t.Errorf("example %d of %s: head %+v, want %+v", i, ex.name, got, head)
+		if got := webhook.ParseHead(ex.Body); got != head {
+			t.Errorf("example %d of %s: head %+v, want %+v", i, ex.Event, got, head)
 		}
-		if e.Name != ex.name || e.Action != want.Action || e.Repository.ID != want.Repository.ID || e.Sender.Login != want.Sender.Login {
-			t.Errorf("example %d of %s: read as %s %s of %d by %s", i, ex.name, e.Name, e.Action, e.Repository.ID, e.Sender.Login)
+		if e.Name != ex.Event || e.Action != want.Action || e.Repository.ID != want.Repository.ID || e.Sender.Login != want.Sender.Login {
+			t.Errorf("example %d of %s: read as %s %s of %d by %s", i, ex.Event, e.Name, e.Action, e.Repository.ID, e.Sender.Login)
 		}
 		var names []string
-		if slices.Contains(followed, ex.name) {
-			names = []string{ex.name}
+		if slices.Contains(followed, ex.Event) {
+			names = []string{ex.Event}
 		}
-		if got := webhook.NamesOf(ex.body); !slices.Equal(got, names) {
-			t.Errorf("example %d of %s has the form of %v", i, ex.name, got)
+		if got := webhook.NamesOf(ex.Body); !slices.Equal(got, names) {
+			t.Errorf("example %d of %s has the form of %v", i, ex.Event, got)
 		}
-		key, fact := e.Key(), ex.name+" "+e.Action
-		if runs := names != nil && !strings.HasPrefix(ex.name, "installation"); runs != (key != "") {
-			t.Errorf("example %d of %s has the key %q", i, ex.name, key)
+		key, fact := e.Key(), ex.Event+" "+e.Action
+		if runs := names != nil && !strings.HasPrefix(ex.Event, "installation"); runs != (key != "") {
+			t.Errorf("example %d of %s has the key %q", i, ex.Event, key)
 		}
 		key = fmt.Sprint(e.Repository.ID, " ", key)
 		if before, twice := keys[key]; twice && before != fact && e.Key() != "" {
@@ -258,9 +220,9 @@ func TestTouched(t *testing.T) {
 }
 
 func FuzzParseEvent(f *testing.F) {
-	for i, ex := range examples(f) {
-		if i%10 == 0 && len(ex.body) < 9000 {
-			f.Add(ex.name, ex.body)
+	for i, ex := range fakehub.Examples(f) {
+		if i%10 == 0 && len(ex.Body) < 9000 {
+			f.Add(ex.Event, ex.Body)
 		}
 	}
 	f.Add("push", []byte(`{"ref": "refs/heads/main", "before": "a", "after": "b", "commits": [], "pusher": {}, `+head+`}`))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
 )
 
@@ -36,9 +37,9 @@ func TestParseHead(t *testing.T) {
 
 // FuzzParseHead holds heads against those that are read with all around them.
 func FuzzParseHead(f *testing.F) {
-	for i, ex := range examples(f) {
-		if i%20 == 0 && len(ex.body) < 9000 {
-			f.Add(ex.body)
+	for i, ex := range fakehub.Examples(f) {
+		if i%20 == 0 && len(ex.Body) < 9000 {
+			f.Add(ex.Body)
 		}
 	}
 	f.Add([]byte(`{"a\"}":[{"b":"\\"}],"action":"x","sender":{"login":"\u0041"}}`))

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clipperregistry/runner/test/fakehub"
 	"github.com/clipperregistry/runner/webhook"
 )
 
@@ -28,13 +27,14 @@ rules:
 		t.Fatal(err)
 	}
 	told := map[string]bool{}
-	for name, bodies := range published(t) {
-		if len(webhook.NamesOf(bodies[0])) == 0 {
+	for _, example := range fakehub.Examples(t) {
+		name := example.Event
+		if told[name] || len(webhook.NamesOf(example.Body)) == 0 {
 			continue
 		}
 		told[name] = true
 		cmd := exec.Command(shared+"/clipper-runner", "webhook", "config", "explain", "--config", config, "-")
-		cmd.Stdin = bytes.NewReader(bodies[0])
+		cmd.Stdin = bytes.NewReader(example.Body)
 		out, err := cmd.CombinedOutput()
 		first, rest, _ := strings.Cut(string(out), "\n")
 		if err != nil || !strings.HasPrefix(first+" ", name+" ") || !strings.HasPrefix(rest, "\nall ") {
@@ -48,31 +48,4 @@ rules:
 	if got := slices.Sorted(maps.Keys(told)); !slices.Equal(got, want) {
 		t.Errorf("explained were %q", got)
 	}
-}
-
-// published are the bodies that GitHub's own library publishes, by the names of
-// their events.
-func published(t *testing.T) map[string][]json.RawMessage {
-	t.Helper()
-	f, err := os.Open(filepath.Join(webhookFolder, "testdata/octokit-webhooks-examples-7.6.1.json.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var events []struct {
-		Name     string
-		Examples []json.RawMessage
-	}
-	if err := json.NewDecoder(z).Decode(&events); err != nil {
-		t.Fatal(err)
-	}
-	bodies := map[string][]json.RawMessage{}
-	for _, e := range events {
-		bodies[e.Name] = e.Examples
-	}
-	return bodies
 }

@@ -31,18 +31,7 @@ type gitHub struct {
 
 func startGitHub(t *testing.T, database string) *gitHub {
 	t.Helper()
-	hub, err := fakehub.Start(fakehub.Config{Limits: fakehub.Unlimited})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range hub.Problems() {
-			t.Error(p)
-		}
-		if err := hub.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	hub := fakehub.New(t, fakehub.Config{Limits: fakehub.Unlimited})
 	app, repo := hub.App(fakehub.AppConfig{}), hub.Repo("acme/app")
 	repo.Commit(map[string]string{"a": ""})
 	install := app.Install("acme", repo)

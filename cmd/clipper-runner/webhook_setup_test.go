@@ -30,18 +30,7 @@ type founder struct {
 }
 
 func newFounder(t *testing.T) *founder {
-	h, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range h.Problems() {
-			t.Error(p)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := fakehub.New(t, fakehub.Config{})
 	h.SignIn("acme-owner")
 	h.Repo("acme/app").Commit(map[string]string{".github/clipper.yml": "version: 1\nrules:\n  - id: test\n    on: { push: {} }\n    run: { workflow: { file: test.yml } }\n"})
 	dir := t.TempDir()

@@ -211,18 +211,7 @@ func (w *world) draw(text string) uint64 {
 // repositories with rules.
 func (w *world) startGitHub(image string) {
 	w.t.Helper()
-	var err error
-	if w.hub, err = fakehub.Start(fakehub.Config{Limits: fakehub.Unlimited, DeliveryTimeout: 5 * time.Second}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		for _, p := range w.hub.Problems() {
-			w.t.Error(p)
-		}
-		if err := w.hub.Close(); err != nil {
-			w.t.Error(err)
-		}
-	})
+	w.hub = fakehub.New(w.t, fakehub.Config{Limits: fakehub.Unlimited, DeliveryTimeout: 5 * time.Second})
 	w.app = w.hub.App(fakehub.AppConfig{})
 	w.hub.User("mona")
 	for _, account := range []string{"acme", "umbrella"} {

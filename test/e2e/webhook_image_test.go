@@ -52,16 +52,7 @@ func buildWebhookImage(t *testing.T) string {
 
 func tryWebhookImage(t *testing.T, image string, via stack.Via) {
 	address := "127.0.0.1:" + freePort(t)
-	hub, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range hub.Problems() {
-			t.Error(p)
-		}
-		_ = hub.Close()
-	})
+	hub := fakehub.New(t, fakehub.Config{})
 	app := hub.App(fakehub.AppConfig{WebhookURL: "http://" + address + "/webhook"})
 	volume := lab.Engine.Volume(t, lab)
 	spec := stack.RunSpec{

@@ -39,16 +39,7 @@ type webhookWorld struct {
 func newWebhookWorld(t *testing.T) *webhookWorld {
 	t.Helper()
 	w := &webhookWorld{aws: newAWSAccount(t), url: "http://127.0.0.1:" + freePort(t)}
-	var err error
-	if w.Hub, err = fakehub.Start(fakehub.Config{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range w.Problems() {
-			t.Error(p)
-		}
-		_ = w.Close()
-	})
+	w.Hub = fakehub.New(t, fakehub.Config{})
 	w.User("mona")
 	// The App has no more permissions than every App of the service.
 	permissions, events := appsetup.Needs(slices.DeleteFunc(slices.Clone(appsetup.Features), func(f appsetup.Feature) bool { return !f.Always }), true)

@@ -39,18 +39,7 @@ jobs:
 // start makes a world. At its end nothing may have been wrong on either side.
 func start(t *testing.T, config fakehub.Config) *world {
 	t.Helper()
-	hub, err := fakehub.Start(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range hub.Problems() {
-			t.Error(p)
-		}
-		if err := hub.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	hub := fakehub.New(t, config)
 	w := &world{Hub: hub, app: hub.App(fakehub.AppConfig{}), repo: hub.Repo("acme/app")}
 	w.sha = w.repo.Commit(map[string]string{".github/workflows/deploy.yml": workflow, "main.go": "package main\n", "docs/a.md": "a"})
 	w.install = w.app.Install("acme", w.repo)

@@ -39,21 +39,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	h, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := fakehub.New(t, fakehub.Config{})
 	w := &world{Hub: h, deliveries: http.StatusAccepted, healthz: http.StatusOK}
 	service := httptest.NewServer(w.service())
-	t.Cleanup(func() {
-		service.Close()
-		for _, p := range h.Problems() {
-			t.Error(p)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(service.Close)
 	m, err := setup.Wish{Organization: "acme", URL: service.URL}.Manifest("http://127.0.0.1:9/made")
 	if err != nil {
 		t.Fatal(err)

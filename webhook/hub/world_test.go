@@ -59,18 +59,7 @@ type world struct {
 // not describe.
 func start(t *testing.T, config fakehub.Config) *world {
 	t.Helper()
-	github, err := fakehub.Start(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range github.Problems() {
-			t.Error(p)
-		}
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	github := fakehub.New(t, config)
 	w := &world{Hub: github, t: t, app: github.App(fakehub.AppConfig{}), repo: github.Repo("acme/app"), enterprise: config.Enterprise}
 	w.sha = w.repo.Commit(map[string]string{
 		".github/clipper.yml": "version: 1\n", ".github/workflows/deploy.yml": deploy, ".github/workflows/plain.yml": plain,

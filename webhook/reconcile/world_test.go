@@ -45,18 +45,7 @@ const nowhere = "http://127.0.0.1:1/webhook"
 func both(t *testing.T, test func(t *testing.T, w *world)) {
 	for name, url := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "clipper.db"), "PostgreSQL": server.Database(t)} {
 		t.Run(name, func(t *testing.T) {
-			github, err := fakehub.Start(fakehub.Config{Limits: fakehub.Unlimited})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				for _, p := range github.Problems() {
-					t.Error(p)
-				}
-				if err := github.Close(); err != nil {
-					t.Error(err)
-				}
-			})
+			github := fakehub.New(t, fakehub.Config{Limits: fakehub.Unlimited})
 			w := &world{Hub: github, t: t, app: github.App(fakehub.AppConfig{}), repo: github.Repo("acme/app"), url: url, sent: map[string]bool{}}
 			w.repo.Commit(map[string]string{"a": ""})
 			w.install = w.app.Install("acme", w.repo)

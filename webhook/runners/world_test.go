@@ -99,16 +99,8 @@ func start(t *testing.T, mode, url string, change ...func(*fakehub.Config)) *wor
 	for _, one := range change {
 		one(&config)
 	}
-	github, err := fakehub.Start(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	github := fakehub.New(t, config)
 	w := &world{Hub: github, t: t, mode: mode, app: github.App(fakehub.AppConfig{}), repo: github.Repo("acme/app"), log: &lines{}, pace: quick, done: map[int64]int{}}
-	t.Cleanup(func() {
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	w.cloud = newCloud(t, github)
 	w.work = func(_ context.Context, j *fakehub.Job) string { return w.did(j) }
 	w.workflow(w.repo, "clipper")
@@ -116,6 +108,7 @@ func start(t *testing.T, mode, url string, change ...func(*fakehub.Config)) *wor
 	if url == "" {
 		url = filepath.Join(t.TempDir(), "clipper.db")
 	}
+	var err error
 	if w.db, err = database.Open(t.Context(), url, database.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}

@@ -55,18 +55,7 @@ func amazon(t *testing.T, pem string) *AWS {
 // TestSigner: wherever the key is, GitHub knows the App by it, and the key is
 // told where logs could have it.
 func TestSigner(t *testing.T) {
-	github, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range github.Problems() {
-			t.Error(p)
-		}
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	github := fakehub.New(t, fakehub.Config{})
 	app := github.App(fakehub.AppConfig{})
 	file := filepath.Join(t.TempDir(), "key.pem")
 	if err := os.WriteFile(file, []byte(app.PrivateKey), 0o600); err != nil {

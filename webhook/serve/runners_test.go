@@ -79,15 +79,7 @@ func (p *passes) Describe(context.Context, []string) ([]task.Truth, error) { ret
 // and no other has.
 func TestNudge(t *testing.T) {
 	both(t, func(t *testing.T, s Settings) {
-		github, err := fakehub.Start(fakehub.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := github.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		github := fakehub.New(t, fakehub.Config{})
 		app := github.App(fakehub.AppConfig{})
 		repo := github.Repo("acme/app")
 		repo.Commit(map[string]string{"main.go": "package main\n"})

@@ -29,18 +29,7 @@ type twin struct {
 // told of a merge group, and hears of it once the deliveries are released.
 func newTwin(t *testing.T, second bool) *twin {
 	t.Helper()
-	github, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range github.Problems() {
-			t.Error(p)
-		}
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	github := fakehub.New(t, fakehub.Config{})
 	w := &twin{Hub: github}
 	github.User("mona")
 	if second {

@@ -182,19 +182,8 @@ rules:
 
 func newWorld(t *testing.T, s Settings) *world {
 	t.Helper()
-	github, err := fakehub.Start(fakehub.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	github := fakehub.New(t, fakehub.Config{})
 	w := &world{Hub: github, app: github.App(fakehub.AppConfig{CallbackURLs: []string{pagesURL + "/sign-in/callback"}}), repo: github.Repo("acme/app")}
-	t.Cleanup(func() {
-		for _, p := range github.Problems() {
-			t.Error(p)
-		}
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	w.repo.Commit(map[string]string{".github/workflows/deploy.yml": deployYAML, ".github/clipper.yml": clipperYAML})
 	github.User("mona")
 	w.repo.Permit("mona", "write")

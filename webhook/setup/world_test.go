@@ -39,19 +39,8 @@ func begin(t *testing.T, wish setup.Wish, change func(*setup.Maker)) *world {
 // been asked for anything that it does not describe.
 func beginOn(t *testing.T, config fakehub.Config, wish setup.Wish, change func(*setup.Maker)) *world {
 	t.Helper()
-	h, err := fakehub.Start(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := fakehub.New(t, config)
 	w := &world{Hub: h, t: t, ended: make(chan error, 1)}
-	t.Cleanup(func() {
-		for _, p := range h.Problems() {
-			t.Error(p)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	h.SignIn("acme-owner")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

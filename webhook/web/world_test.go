@@ -95,15 +95,7 @@ func start(t *testing.T, databaseURL string) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}}
 	var err error
-	if w.Hub, err = fakehub.Start(fakehub.Config{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, p := range w.Problems() {
-			t.Error(p)
-		}
-		_ = w.Close()
-	})
+	w.Hub = fakehub.New(t, fakehub.Config{})
 	listener := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }))
 	w.url = listener.URL
 	t.Cleanup(func() {

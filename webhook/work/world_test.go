@@ -120,19 +120,8 @@ func urls(t *testing.T) map[string]string {
 // start makes a world in which deliveries are taken in, and nobody works yet.
 func start(t *testing.T, url string, files map[string]string) *world {
 	t.Helper()
-	github, err := fakehub.Start(fakehub.Config{Limits: fakehub.Unlimited})
-	if err != nil {
-		t.Fatal(err)
-	}
+	github := fakehub.New(t, fakehub.Config{Limits: fakehub.Unlimited})
 	w := &world{Hub: github, t: t, url: url, app: github.App(fakehub.AppConfig{}), repo: github.Repo("acme/app"), tasks: &fakeTasks{dir: t.TempDir()}}
-	t.Cleanup(func() {
-		for _, p := range github.Problems() {
-			t.Error(p)
-		}
-		if err := github.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	all := map[string]string{".github/workflows/deploy.yml": deployYAML, ".github/workflows/nameless.yml": nameless, ".github/clipper.yml": clipperYAML, "main.go": "package main\n"}
 	for path, text := range files {
 		all[path] = text
