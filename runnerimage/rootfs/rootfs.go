@@ -31,9 +31,11 @@
 // processor time. No better were pieces of content larger than 64 KiB,
 // directories dressed by several goroutines, queues 16 times as long, and files
 // dealt to workers one by one in place of by directory. Nor was a build guided by
-// the profiles of all kinds of start: it took 1.02 of the time from a warm store
-// and 0.98 without one, less than the rounds differ (medians of 8 in turns, 22
-// November 2026), because 90 % of a start is the kernel's and assembly's.
+// the profiles of all kinds of start: in two runs, of 7 and 8 rounds in turns, the
+// median took 0.91 and 1.02 of the time from a warm store, and 1.04 and 0.98
+// without one ("large", 22 November 2026), which is noise. From a warm store 90 %
+// of the processor time is the kernel's and assembly's, of all kinds of start
+// together three quarters.
 package rootfs
 
 import (
