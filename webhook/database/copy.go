@@ -16,7 +16,7 @@ var tables = []struct{ name, columns, order string }{
 	{"deliveries", "app, guid, event, action, hook, installation, repository, full_name, sender, source, received, state, reason, attempt, due, size, body", "seq"},
 	{"runs", "id, rule_key, event_key, rev, app, installation, repository, guid, state, group_name, place, due, created, ended, data", "seq"},
 	{"run_groups", "app, repository, name, used", "name"},
-	{"outbox", "run, channel, app, installation, desired, rev, sent, remote, due, hold, urgent, attempt, failure", "run"},
+	{"outbox", "run, channel, app, installation, desired, rev, sent, remote, due, hold, urgent, attempt, failure, asked", "run"},
 	{"lanes", "work, app, installation, turn, due, taken, parked", "work"},
 	{"schedules", "rule_key, app, installation, repository, due, data", "rule_key"},
 	{"cursors", "name, value", "name"},

@@ -33,14 +33,18 @@ type Item struct {
 	// Attempt counts failures since it was last sent, Failure is the last one.
 	Attempt int
 	Failure string
+	// Asked is when the place was asked to make what shows the run, of which it
+	// has not said that it did; zero if it was not.
+	Asked time.Time
 }
 
-const itemColumns = `run, channel, app, installation, desired, rev, remote, attempt, failure`
+const itemColumns = `run, channel, app, installation, desired, rev, remote, attempt, failure, asked`
 
 func scanItem(r row) (i Item, err error) {
 	var state []byte
-	err = r.Scan(&i.Run, &i.Channel, &i.App, &i.Installation, &state, &i.Rev, &i.Remote, &i.Attempt, &i.Failure)
-	i.State = state
+	var asked int64
+	err = r.Scan(&i.Run, &i.Channel, &i.App, &i.Installation, &state, &i.Rev, &i.Remote, &i.Attempt, &i.Failure, &asked)
+	i.State, i.Asked = state, at(asked)
 	return i, err
 }
 
@@ -101,13 +105,25 @@ func (db *DB) Shown(ctx context.Context, run string) ([]Item, error) {
 	return items, nil
 }
 
+// Ask stores that the place is about to be asked to make what shows the run:
+// whoever finds nothing there soon after does not know that there will be
+// nothing.
+func (db *DB) Ask(ctx context.Context, i Item) error {
+	return db.settle(ctx, i, `UPDATE outbox SET asked = $3 WHERE run = $1 AND channel = $2`, ms(db.now()))
+}
+
+// PutOff leaves an item alone until a time.
+func (db *DB) PutOff(ctx context.Context, i Item, until time.Time) error {
+	return db.settle(ctx, i, `UPDATE outbox SET due = $3 WHERE run = $1 AND channel = $2 AND due > 0 AND due < $3`, ms(until))
+}
+
 // Sent stores that an item was sent, and the name that the place has for it.
 // What was desired meanwhile, or is from now on, is sent at the earliest at
 // hold, unless it is urgent.
 func (db *DB) Sent(ctx context.Context, i Item, remote string, hold time.Time) error {
 	now := ms(db.now())
 	return db.settle(ctx, i, `
-		UPDATE outbox SET sent = $3, remote = $4, hold = $5, attempt = 0, failure = '',
+		UPDATE outbox SET sent = $3, remote = $4, hold = $5, attempt = 0, failure = '', asked = 0,
 			urgent = CASE WHEN rev = $3 THEN 0 ELSE urgent END,
 			due = CASE WHEN rev = $3 THEN 0 WHEN urgent = 1 THEN CAST($6 AS BIGINT) ELSE CAST($7 AS BIGINT) END
 		WHERE run = $1 AND channel = $2 AND sent < $3`, i.Rev, remote, ms(hold), now, max(now, ms(hold)))

@@ -128,6 +128,10 @@ var migrations = [][]string{{
 		holder TEXT NOT NULL,
 		until INTEGER NOT NULL
 	)`,
+}, {
+	// When another place was asked to show a run first, and has not been heard of
+	// since; 0 is that nothing is on its way.
+	`ALTER TABLE outbox ADD COLUMN asked INTEGER NOT NULL DEFAULT 0`,
 }}
 
 // createVersion makes the table that says at which version the others are.

@@ -23,6 +23,12 @@ func (w *Work) report(ctx context.Context, l database.Lane) error {
 		return err
 	}
 	for _, i := range items {
+		if on, err := w.onItsWay(ctx, i); on || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		remote, err := w.send(ctx, i)
 		w.metrics.reported(i, err)
 		if err == nil {
@@ -48,6 +54,20 @@ func (w *Work) report(ctx context.Context, l database.Lane) error {
 		}
 	}
 	return nil
+}
+
+// onItsWay says whether GitHub may still make what shows a run, because it was
+// asked for that a moment ago by somebody who has not heard of it: who was
+// killed meanwhile, or lost the answer. What it has made can be found, what it is
+// about to make cannot, and would be there twice.
+func (w *Work) onItsWay(ctx context.Context, i database.Item) (bool, error) {
+	if i.Remote != "" {
+		return false, nil
+	}
+	if until := i.Asked.Add(w.Pace.Answer); !i.Asked.IsZero() && w.Now().Before(until) {
+		return true, w.DB.PutOff(ctx, i, until)
+	}
+	return false, w.DB.Ask(ctx, i)
 }
 
 // resend is when something is sent again that could not be: never what GitHub

@@ -130,6 +130,10 @@ type Pace struct {
 	Resolve time.Duration
 	// Report is how long what shows a run is left alone. Default: 10 s.
 	Report time.Duration
+	// Answer is how long GitHub may work on a request. Default: 10 s, after which
+	// it ends one
+	// (https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api#timeouts).
+	Answer time.Duration
 	// Tick is how often schedules are looked at. Default: 5 s.
 	Tick time.Duration
 }
@@ -141,7 +145,7 @@ func (w *Work) setDefaults() {
 			value time.Duration
 		}{
 			{&w.Window, 72 * time.Hour}, {&w.Pace.Lease, time.Minute}, {&w.Pace.Watch, 15 * time.Second},
-			{&w.Pace.Resolve, 5 * time.Minute}, {&w.Pace.Report, 10 * time.Second}, {&w.Pace.Tick, 5 * time.Second},
+			{&w.Pace.Resolve, 5 * time.Minute}, {&w.Pace.Report, 10 * time.Second}, {&w.Pace.Answer, 10 * time.Second}, {&w.Pace.Tick, 5 * time.Second},
 		} {
 			if *d.to == 0 {
 				*d.to = d.value

@@ -163,7 +163,7 @@ func (w *world) open() {
 }
 
 // quick is a pace for tests.
-var quick = Pace{Lease: 3 * time.Second, Watch: 100 * time.Millisecond, Resolve: 2 * time.Second, Report: 50 * time.Millisecond, Tick: 50 * time.Millisecond}
+var quick = Pace{Lease: 3 * time.Second, Watch: 100 * time.Millisecond, Resolve: 2 * time.Second, Report: 50 * time.Millisecond, Answer: time.Second, Tick: 50 * time.Millisecond}
 
 func policy(t testing.TB) *rules.Policy {
 	p, problems := rules.ParsePolicy([]byte(policyYAML))
