@@ -129,6 +129,40 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// TestAsked remembers that something is on its way until it has come, and
+// leaves it alone until then.
+func TestAsked(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		f.create(f.run("1"))
+		f.show("1", check("a"))
+		turn := f.turn(Report, 1)
+		first := f.unsent()[0]
+		if !first.Asked.IsZero() {
+			t.Errorf("asked at %v before anybody was", first.Asked)
+		}
+		asked := f.clock.now()
+		f.must(f.Ask(t.Context(), first))
+		f.clock.pass(time.Second)
+		again := f.unsent()
+		if len(again) != 1 || !again[0].Asked.Equal(asked) {
+			t.Fatalf("asked at %v, read as %+v", asked, again)
+		}
+		until := asked.Add(10 * time.Second)
+		f.must(f.PutOff(t.Context(), again[0], until))
+		f.must(f.Rest(t.Context(), turn))
+		if items, due := f.unsent(), f.scheduled("turn", Report); items != nil || !due.Equal(until) {
+			t.Errorf("put off until %v, it is due at %v: %+v", until, due, items)
+		}
+		f.clock.pass(10 * time.Second)
+		f.must(f.Sent(t.Context(), f.unsent()[0], "4711", time.Time{}))
+		f.must(f.PutOff(t.Context(), again[0], until.Add(time.Hour))) // of a job that came twice
+		f.show("1", check("b"))
+		if items := f.unsent(); len(items) != 1 || !items[0].Asked.IsZero() || items[0].Remote != "4711" {
+			t.Errorf("%+v", items)
+		}
+	})
+}
+
 func TestSchedules(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		soon := f.clock.now().Add(time.Hour).UTC()
