@@ -126,7 +126,7 @@ func work(ctx context.Context, db *DB, workersEach, quantum int, decided chan<- 
 // settled waits until there is nothing more to do.
 func (f *fixture) settled() {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Minute)
 	defer cancel()
 	for tick := time.Tick(50 * time.Millisecond); ; {
 		h, err := f.Health(ctx)

@@ -23,10 +23,10 @@ func (w *Work) report(ctx context.Context, l database.Lane) error {
 		return err
 	}
 	for _, i := range items {
-		if on, err := w.onItsWay(ctx, i); on || err != nil {
-			if err != nil {
-				return err
-			}
+		switch on, err := w.onItsWay(ctx, i); {
+		case err != nil:
+			return err
+		case on:
 			continue
 		}
 		remote, err := w.send(ctx, i)
