@@ -2,52 +2,18 @@ package fakehub_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/clipperregistry/runner/test/fakehub"
 )
 
-// Node and the packages of npm are where the set-up puts them.
-const setup = "../../.setup"
-
-// script runs a script of testdata with Octokit's packages; it returns the
-// address that it printed first, and the lines that follow.
+// script starts a server of testdata; it returns the address that it prints
+// first, and the lines that follow.
 func script(t *testing.T, name string, environment ...string) (url string, lines *bufio.Scanner) {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := filepath.Abs(filepath.Join(setup, "externals/node24/bin/node"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), node, "--input-type=module", "--eval", string(source))
-	cmd.Dir = filepath.Join(setup, "npm") // where its imports are looked for
-	cmd.Env = append(os.Environ(), environment...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("the set-up has not been made: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	})
-	lines = bufio.NewScanner(out)
+	lines = bufio.NewScanner(fakehub.Octokit(t, name, environment...))
 	if !lines.Scan() {
 		t.Fatalf("%s said nothing", name)
 	}
@@ -60,25 +26,9 @@ func TestExamples(t *testing.T) {
 	w := start(t, fakehub.Config{})
 	url, lines := script(t, "webhooks.mjs", "SECRET="+w.app.WebhookSecret)
 	w.app.SetWebhook(url)
-	examples, err := os.ReadFile(filepath.Join(setup, "npm/node_modules/@octokit/webhooks-examples/api.github.com/index.json"))
-	if err != nil {
-		t.Fatalf("the set-up has not been made: %v", err)
-	}
-	var events []struct {
-		Name     string            `json:"name"`
-		Examples []json.RawMessage `json:"examples"`
-	}
-	if err := json.Unmarshal(examples, &events); err != nil {
-		t.Fatal(err)
-	}
 	want := map[string]string{}
-	for _, event := range events {
-		for _, payload := range event.Examples {
-			want[w.app.Deliver(fakehub.Message{Event: event.Name, Payload: payload})] = event.Name
-		}
-	}
-	if len(want) != 329 {
-		t.Errorf("%d examples", len(want))
+	for _, e := range fakehub.Examples(t) {
+		want[w.app.Deliver(fakehub.Message{Event: e.Event, Payload: e.Body})] = e.Event
 	}
 	if err := w.Settle(t.Context()); err != nil {
 		t.Fatal(err)

@@ -70,7 +70,6 @@ var operations = []operation{
 	{id: "checks/get", by: asInstallation, needs: "checks:read", do: (*call).getCheck},
 	{id: "checks/list-annotations", by: asInstallation, needs: "checks:read", do: (*call).listAnnotations},
 	{id: "checks/list-for-ref", by: asInstallation, needs: "checks:read", do: (*call).listChecks},
-	{id: "checks/list-suites-for-ref", by: asInstallation, needs: "checks:read", do: (*call).listSuites},
 	{id: "checks/get-suite", by: asInstallation, needs: "checks:read", do: (*call).getSuite},
 	{id: "checks/create-suite", by: asInstallation, needs: "checks:write", do: (*call).createSuite},
 

@@ -110,20 +110,6 @@ func (c *call) listChecks() (any, error) {
 	return list(c, "check_runs", found, c.repo.showCheck)
 }
 
-func (c *call) listSuites() (any, error) {
-	at, err := c.commit(c.path("ref"))
-	if err != nil {
-		return nil, err
-	}
-	var found []*suite
-	for _, s := range c.repo.suites {
-		if s.sha == at.sha && (c.query("app_id") == "" || c.query("app_id") == strconv.FormatInt(s.app.ID, 10)) {
-			found = append(found, s)
-		}
-	}
-	return list(c, "check_suites", found, c.repo.showSuite)
-}
-
 func (c *call) getSuite() (any, error) {
 	id := c.id("check_suite_id")
 	s, err := find(c.repo.suites, func(s *suite) bool { return s.id == id })

@@ -8,11 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/clipperregistry/runner/test/fakehub"
 	cluster "github.com/clipperregistry/runner/test/postgres"
 	"github.com/clipperregistry/runner/webhook/database"
 )
@@ -28,24 +27,8 @@ type posted struct {
 // to an address twice.
 func octokit(t *testing.T, address, secret string) (all []posted) {
 	t.Helper()
-	const setup = "../../.setup" // where Node and the packages of npm are put
-	source, err := os.ReadFile("testdata/sign.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := filepath.Abs(filepath.Join(setup, "externals/node24/bin/node"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), node, "--input-type=module", "--eval", string(source))
-	cmd.Dir = filepath.Join(setup, "npm") // where its imports are looked for
-	cmd.Env = append(os.Environ(), "ADDRESS="+address, "SECRET="+secret)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("the set-up has not been made, or Octokit has failed: %v", err)
-	}
-	for lines := json.NewDecoder(bytes.NewReader(out)); ; {
+	out := fakehub.Octokit(t, "sign.mjs", "ADDRESS="+address, "SECRET="+secret)
+	for lines := json.NewDecoder(out); ; {
 		var p posted
 		if err := lines.Decode(&p); errors.Is(err, io.EOF) {
 			return all
