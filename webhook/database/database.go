@@ -61,7 +61,7 @@ type Options struct {
 	// command of the operator's: what that writes, the server finds. There is no
 	// Queue of it.
 	Beside bool
-	// Log gets what River has to say. The default is slog.Default.
+	// Log gets what River warns of. The default is slog.Default.
 	Log *slog.Logger
 	// Now is the clock. The default is time.Now.
 	Now func() time.Time

@@ -37,7 +37,7 @@ const (
 // there is a job at most once in this time, and what it does not say is found
 // by polling only.
 func inserter(log *slog.Logger) *river.Config {
-	return &river.Config{FetchCooldown: time.Millisecond, Logger: log}
+	return &river.Config{FetchCooldown: time.Millisecond, Logger: forRiver(log)}
 }
 
 // Steps is the name of River's queue for jobs about one run.
@@ -95,6 +95,9 @@ func (db *DB) Queue(ctx context.Context, c *river.Config) (Queue, error) {
 		return nil, err
 	}
 	c.ID = db.replica
+	if c.Logger != nil {
+		c.Logger = forRiver(c.Logger)
+	}
 	if c.FetchCooldown == 0 {
 		c.FetchCooldown = fetchCooldown
 	}
