@@ -43,11 +43,11 @@ func TestCompose(t *testing.T) {
 	text, c := readCompose(t)
 	known := serviceVariables()
 	for name := range c.Services["webhook"].Environment {
-		if !slices.Contains(known, name) && !strings.HasPrefix(name, "AWS_") {
+		if !slices.Contains(known, name) && name != "SSL_CERT_FILE" && !strings.HasPrefix(name, "AWS_") {
 			t.Errorf("the service knows no %s", name)
 		}
 	}
-	written := append(known, "CLIPPER_IMAGE", "CLIPPER_USER", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+	written := append(known, "CLIPPER_IMAGE", "CLIPPER_USER", "SSL_CERT_FILE", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 	for _, found := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(written, found[1]) {
 			t.Errorf("nobody sets %s", found[1])
