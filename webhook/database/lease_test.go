@@ -27,6 +27,29 @@ func TestDeadHolder(t *testing.T) {
 	}
 }
 
+// TestDeadReplica: what a replica holds is free once nothing was heard of it,
+// however long it may hold it.
+func TestDeadReplica(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		hold := func(who string, want bool) {
+			t.Helper()
+			if held, err := f.Hold(t.Context(), "reconcile", who, time.Hour); err != nil || held != want {
+				t.Errorf("%s holds it: %v, want %v: %v", who, held, want, err)
+			}
+		}
+		f.must(f.live(t.Context()))
+		hold(f.Replica(), true)
+		f.clock.pass(replicaLease - time.Second)
+		hold("another", false)
+		f.must(f.live(t.Context()))
+		f.clock.pass(replicaLease - time.Second)
+		hold("another", false)
+		f.clock.pass(2 * time.Second)
+		hold("another", true)
+		hold(f.Replica(), false)
+	})
+}
+
 func TestHold(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		hold := func(who string, want bool) {

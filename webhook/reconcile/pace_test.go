@@ -67,6 +67,40 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
+// TestRunTakesOver soon what another replica has given up.
+func TestRunTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		github := &limits{many: many{start: time.Now()}}
+		r, err := reconcile.New(reconcile.Config{GitHub: github, Inbox: &taken{until: time.Now().Add(25 * time.Second)}, Log: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.Run(ctx)
+		}()
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		if len(github.asked) != 1 || github.asked[0].Sub(begin) != 30*time.Second {
+			t.Errorf("passes at %v, begun at %v", github.asked, begin)
+		}
+	})
+}
+
+// taken is an inbox that another replica has for a while.
+type taken struct {
+	memory
+	until time.Time
+}
+
+func (k *taken) Hold(context.Context, string, string, time.Duration) (bool, error) {
+	return time.Now().After(k.until), nil
+}
+
 // limits refuses the first pass for ten minutes.
 type limits struct {
 	many

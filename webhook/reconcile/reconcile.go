@@ -61,6 +61,8 @@ const (
 	// not call.
 	Period     = time.Minute
 	PullPeriod = 10 * time.Second
+	// watch is how soon a replica asks again for the work that another one has.
+	watch = 10 * time.Second
 	// MaxAge is how old a delivery may be.
 	MaxAge = 3 * 24 * time.Hour
 	// Overlap is how much of what was seen is looked at again: the list has a
@@ -162,22 +164,22 @@ func (r *Reconciler) turn(ctx context.Context) time.Duration {
 	if err == nil && held {
 		var result Result
 		if result, err = r.Pass(ctx); result.Accepted+result.Gone > 0 || err != nil && ctx.Err() == nil {
-			r.log.LogAttrs(ctx, level(err), "deliveries reconciled", slog.Int("accepted", result.Accepted), slog.Int("gone", result.Gone),
-				slog.Int("listed", result.Listed), slog.Any("error", err))
+			log := r.log.With("accepted", result.Accepted, "gone", result.Gone, "listed", result.Listed)
+			if err != nil {
+				log.WarnContext(ctx, "deliveries not reconciled", "error", err)
+			} else {
+				log.InfoContext(ctx, "deliveries reconciled")
+			}
 		}
 	}
 	var limited *hub.Limited
 	if errors.As(err, &limited) {
 		return max(r.period, time.Until(limited.Until))
 	}
-	return r.period
-}
-
-func level(err error) slog.Level {
-	if err != nil {
-		return slog.LevelWarn
+	if err == nil && !held {
+		return min(r.period, watch)
 	}
-	return slog.LevelInfo
+	return r.period
 }
 
 // hold has the others leave the work to this replica for a while.

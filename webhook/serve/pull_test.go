@@ -25,7 +25,7 @@ func TestPullPeriod(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute-time.Second)
 			defer cancel()
 			s.apps[0].reconciler.Run(ctx)
-			if n := strings.Count(log.String(), `msg="deliveries reconciled"`); n != want {
+			if n := strings.Count(log.String(), `msg="deliveries not reconciled"`); n != want {
 				t.Errorf("with pull %t, GitHub was asked %d times, want %d\n%s", pull, n, want, log)
 			}
 		})

@@ -19,7 +19,6 @@ package serve
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -173,12 +172,11 @@ func (s *service) assemble(policy *rules.Policy, fleet *rules.Fleet, aws *AWS) e
 		return err
 	}
 	takes := accept.Config{Inbox: inbox{s.db, s.runners}, Hooks: s.Networks, Proxies: s.Proxies, Metrics: s.registry, Log: s.tell}
-	replica := rand.Text()
 	for i := range s.apps {
 		a := &s.apps[i]
 		s.work.GitHub[a.ID] = a.hub
 		takes.Apps = append(takes.Apps, accept.App{ID: a.ID, Secrets: a.Secrets})
-		if err := s.reconcile(a, replica); err != nil {
+		if err := s.reconcile(a); err != nil {
 			return err
 		}
 		if err := s.openPages(a, tasks); err != nil {
@@ -194,12 +192,12 @@ func (s *service) assemble(policy *rules.Policy, fleet *rules.Fleet, aws *AWS) e
 }
 
 // reconcile makes what compares an App's deliveries.
-func (s *service) reconcile(a *app, replica string) (err error) {
+func (s *service) reconcile(a *app) (err error) {
 	period := s.Reconcile
 	if s.Pull {
 		period = cmp.Or(period, reconcile.PullPeriod)
 	}
-	a.reconciler, err = reconcile.New(reconcile.Config{GitHub: a.hub, Inbox: inbox{s.db, s.runners}, Period: period, Replica: replica, Metrics: s.registry, Log: s.tell})
+	a.reconciler, err = reconcile.New(reconcile.Config{GitHub: a.hub, Inbox: inbox{s.db, s.runners}, Period: period, Replica: s.db.Replica(), Metrics: s.registry, Log: s.tell})
 	return err
 }
 
