@@ -95,7 +95,9 @@ func TestTreesAsTheRealOnes(t *testing.T) {
 		"cp -r d f",
 		"chmod 400 f && cp -f d/a f",
 		"ln -s ../other d/dirlink && cp -r d copy && cp -a d/dirlink copy/again",
-		"mkdir d/in && cp -r d d/in 2>/dev/null; test -f d/in/d/a && test ! -e d/in/d/in/d",
+		// The real cp leaves out what comes after the directory itself, in an order
+		// that is the file system's: so nothing else is there.
+		"mkdir -p loop/in && cp -r loop loop/in 2>/dev/null; test -d loop/in/loop && test ! -e loop/in/loop/in/loop",
 		"cp -v f g && cp -rv other o2",
 		"find . | sort",
 		"find d f -type f | sort",
