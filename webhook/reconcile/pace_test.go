@@ -48,15 +48,7 @@ func TestRunWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			r.Run(ctx)
-		}()
-		time.Sleep(13 * time.Minute)
-		cancel()
-		<-done
+		runFor(t, r, 13*time.Minute)
 		var passes []time.Duration
 		for _, at := range github.asked {
 			passes = append(passes, at.Sub(begin))
@@ -65,6 +57,13 @@ func TestRunWaits(t *testing.T) {
 			t.Errorf("passes at %v, want %v", passes, want)
 		}
 	})
+}
+
+// runFor has a reconciler run for a while, to its end.
+func runFor(t *testing.T, r *reconcile.Reconciler, d time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	r.Run(ctx)
 }
 
 // TestRunTakesOver soon what another replica has given up.
@@ -76,15 +75,7 @@ func TestRunTakesOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			r.Run(ctx)
-		}()
-		time.Sleep(time.Minute)
-		cancel()
-		<-done
+		runFor(t, r, time.Minute)
 		if len(github.asked) != 1 || github.asked[0].Sub(begin) != 30*time.Second {
 			t.Errorf("passes at %v, begun at %v", github.asked, begin)
 		}
